@@ -1,0 +1,125 @@
+//! The lowerings by name, and the reasons for which one refuses.
+
+use crate::simd::Level;
+use core::fmt;
+use core::str::FromStr;
+
+/// How a convolution is computed.
+///
+/// ```
+/// use gemmule::Algorithm;
+/// assert_eq!("im2col".parse(), Ok(Algorithm::Im2col));
+/// ```
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Algorithm {
+    /// The cheapest one that accepts.
+    #[default]
+    Auto,
+    /// 1x1 kernels without padding: the input already is the matrix.
+    Pointwise,
+    /// Any geometry: rows of patches lie in a scratch tile.
+    Im2col,
+    /// Few channels per group: no matrix, but a sum over the taps, vectorized over all channels.
+    Depthwise,
+    /// As [`Algorithm::Im2col`], with the GEMM of the crate `matrixmultiply` instead of our own.
+    Matrixmultiply,
+}
+
+const ALL: [(Algorithm, &str); 5] = [
+    (Algorithm::Auto, "auto"),
+    (Algorithm::Pointwise, "pointwise"),
+    (Algorithm::Im2col, "im2col"),
+    (Algorithm::Depthwise, "depthwise"),
+    (Algorithm::Matrixmultiply, "matrixmultiply"),
+];
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(ALL.iter().find(|(algorithm, _)| algorithm == self).map_or("", |(_, name)| name))
+    }
+}
+
+/// A name that is no algorithm's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParseAlgorithmError;
+
+impl fmt::Display for ParseAlgorithmError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("algorithm: expected one of")?;
+        ALL.iter().try_for_each(|(_, name)| write!(f, " {name}"))
+    }
+}
+
+impl core::error::Error for ParseAlgorithmError {}
+
+impl FromStr for Algorithm {
+    type Err = ParseAlgorithmError;
+    fn from_str(name: &str) -> Result<Self, ParseAlgorithmError> {
+        ALL.iter().find(|(_, n)| *n == name).map(|&(algorithm, _)| algorithm).ok_or(ParseAlgorithmError)
+    }
+}
+
+/// How exact a result has to be. All lowerings of today are exact; the choice is there for those to come.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Accuracy {
+    /// Direct sums only: within `(K + 2) * eps / 2 * sum|x * w|` of the true value, `K` terms a sum.
+    Exact,
+    /// May pick a fast transform that stays below 3e-5 at output scale 1.
+    #[default]
+    Default,
+    /// May pick any fast transform.
+    Relaxed,
+}
+
+/// The rule by which a lowering refuses, with what it found and what it wants.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// The kernel has another size.
+    Kernel {
+        /// `[height, width]`.
+        given: [usize; 2],
+        /// `[height, width]`.
+        wanted: [usize; 2],
+    },
+    /// There is padding, or may be some.
+    Padding,
+    /// There are too many channels per group.
+    ChannelsPerGroup {
+        /// Outputs per group.
+        given: usize,
+        /// The most that would be accepted.
+        wanted: usize,
+    },
+    /// The pass is not one that the lowering knows.
+    Transposed,
+    /// The level is not one that the lowering has.
+    Level {
+        /// The level of the plan.
+        given: Level,
+    },
+    /// The packed weights would take more memory than is allowed.
+    WeightBytes {
+        /// Bytes needed.
+        given: usize,
+        /// Bytes allowed.
+        wanted: usize,
+    },
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Refusal::Kernel { given: [h, w], wanted: [y, x] } => write!(f, "kernel {h}x{w} is not {y}x{x}"),
+            Refusal::Padding => f.write_str("padding is not zero"),
+            Refusal::ChannelsPerGroup { given, wanted } => {
+                write!(f, "{given} output channels per group are more than {wanted}")
+            }
+            Refusal::Transposed => f.write_str("the transposed pass is not the forward pass"),
+            Refusal::Level { given } => write!(f, "level {given} is neither avx2 nor avx512"),
+            Refusal::WeightBytes { given, wanted } => write!(f, "{given} bytes of weights are more than {wanted}"),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Convolution.
+mod algorithm;
+pub use algorithm::{Accuracy, Algorithm, ParseAlgorithmError, Refusal};

@@ -1,0 +1,32 @@
+//! Convolution and pooling kernels for the CPU, forward and backward, in `f32` and `f64`.
+#![cfg_attr(not(feature = "std"), no_std)]
+#![cfg_attr(not(any(feature = "std", feature = "simd")), forbid(unsafe_code))]
+
+extern crate alloc;
+
+mod conv;
+mod element;
+mod error;
+mod executor;
+mod run;
+mod simd;
+mod tensor;
+mod tiles;
+mod window;
+
+pub use conv::{Accuracy, Algorithm, ParseAlgorithmError, Refusal};
+pub use element::Element;
+pub use error::Error;
+#[cfg(feature = "rayon")]
+pub use executor::Rayon;
+pub use executor::{Executor, Serial};
+pub use run::{Run, Workspace, Write};
+pub use simd::{Level, Machine, ParseLevelError};
+pub use tensor::{Tensor, View, ViewMut};
+pub use window::Padding;
+
+/// What this crate's own tests look at. Nothing in it is stable.
+#[cfg(feature = "testing")]
+pub mod testing {
+    pub use crate::simd::dispatched;
+}

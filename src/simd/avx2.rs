@@ -1,0 +1,96 @@
+//! AVX2 and FMA: sixteen registers of 256 bits.
+#![allow(unsafe_code)] // intrinsics
+
+use super::{Op, Simd};
+use core::arch::x86_64::*;
+
+#[derive(Clone, Copy)]
+pub(crate) struct Avx2(());
+
+impl Avx2 {
+    #[inline(always)]
+    pub(crate) fn detect() -> Option<Self> {
+        #[cfg(feature = "std")]
+        let found = std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma");
+        #[cfg(not(feature = "std"))]
+        let found = cfg!(all(target_feature = "avx2", target_feature = "fma"));
+        found.then_some(Avx2(()))
+    }
+}
+
+/// All ones in the first `n` lanes of `LANES`.
+#[inline(always)]
+fn mask<const LANES: usize>(_: Avx2, n: usize) -> __m256i {
+    static ONES_ZEROS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
+    let window = &ONES_ZEROS[8 - n * (8 / LANES)..][..8];
+    // SAFETY: the token says that the machine has AVX2; the window has eight elements.
+    unsafe { _mm256_loadu_si256(window.as_ptr().cast()) }
+}
+
+#[rustfmt::skip] // a table: one operation a line
+macro_rules! avx2 {
+    ($t:ty, $v:ty, $lanes:literal, splat: $splat:ident, load: $load:ident, store: $store:ident, maskload: $maskload:ident,
+     maskstore: $maskstore:ident, add: $add:ident, sub: $sub:ident, mul: $mul:ident, div: $div:ident, mul_add: $mul_add:ident,
+     max: $max:ident, min: $min:ident, cmp: $cmp:ident, blend: $blend:ident, movemask: $movemask:ident,
+     to_int: $to_int:ident, shift: $shift:ident, $mantissa:literal, from_int: $from_int:ident) => {
+        // SAFETY, of every block here: an `Avx2` is made only where detection found avx2 and fma; a load or store stays in
+        // the slice that the line before has cut or masked for it.
+        #[allow(clippy::undocumented_unsafe_blocks)]
+        impl Simd<$t> for Avx2 {
+            type V = $v;
+            type M = $v;
+            const LANES: usize = $lanes;
+
+            #[inline(always)]
+            fn call<O: Op<$t>>(self, op: O) -> O::Out {
+                #[target_feature(enable = "avx2,fma")]
+                fn inside<O: Op<$t>>(s: Avx2, op: O) -> O::Out {
+                    op.run(s)
+                }
+                unsafe { inside(self, op) }
+            }
+            #[inline(always)] fn splat(self, x: $t) -> $v { unsafe { $splat(x) } }
+            #[inline(always)] fn load(self, x: &[$t]) -> $v { let x = &x[..$lanes]; unsafe { $load(x.as_ptr()) } }
+            #[inline(always)] fn store(self, v: $v, y: &mut [$t]) { let y = &mut y[..$lanes]; unsafe { $store(y.as_mut_ptr(), v) } }
+            #[inline(always)]
+            fn load_partial(self, x: &[$t]) -> $v {
+                if x.is_empty() { return self.splat(0 as $t) } // its address may be in no page, and masked reads of such are slow
+                let m = mask::<$lanes>(self, x.len());
+                unsafe { $maskload(x.as_ptr(), m) }
+            }
+            #[inline(always)]
+            fn store_partial(self, v: $v, y: &mut [$t]) {
+                if y.is_empty() { return }
+                let m = mask::<$lanes>(self, y.len());
+                unsafe { $maskstore(y.as_mut_ptr(), m, v) }
+            }
+            #[inline(always)] fn add(self, a: $v, b: $v) -> $v { unsafe { $add(a, b) } }
+            #[inline(always)] fn sub(self, a: $v, b: $v) -> $v { unsafe { $sub(a, b) } }
+            #[inline(always)] fn mul(self, a: $v, b: $v) -> $v { unsafe { $mul(a, b) } }
+            #[inline(always)] fn div(self, a: $v, b: $v) -> $v { unsafe { $div(a, b) } }
+            #[inline(always)] fn mul_add(self, a: $v, b: $v, c: $v) -> $v { unsafe { $mul_add(a, b, c) } }
+            #[inline(always)]
+            fn max(self, acc: $v, x: $v) -> $v {
+                // The instruction gives its second operand at equality and at NaN; that leaves only a NaN in `x`.
+                unsafe { $blend($max(x, acc), x, $cmp::<_CMP_UNORD_Q>(x, x)) }
+            }
+            #[inline(always)] fn min(self, acc: $v, x: $v) -> $v { unsafe { $blend($min(x, acc), x, $cmp::<_CMP_UNORD_Q>(x, x)) } }
+            #[inline(always)] fn lt(self, a: $v, b: $v) -> $v { unsafe { $cmp::<_CMP_LT_OQ>(a, b) } }
+            #[inline(always)] fn eq(self, a: $v, b: $v) -> $v { unsafe { $cmp::<_CMP_EQ_OQ>(a, b) } }
+            #[inline(always)] fn select(self, m: $v, a: $v, b: $v) -> $v { unsafe { $blend(b, a, m) } }
+            #[inline(always)] fn bits(self, m: $v) -> u32 { unsafe { $movemask(m) as u32 } }
+            #[inline(always)] fn exponent(self, x: $v) -> $v { unsafe { $from_int($shift::<$mantissa>($to_int(x))) } }
+        }
+    };
+}
+
+avx2!(f32, __m256, 8, splat: _mm256_set1_ps, load: _mm256_loadu_ps, store: _mm256_storeu_ps, maskload: _mm256_maskload_ps,
+      maskstore: _mm256_maskstore_ps, add: _mm256_add_ps, sub: _mm256_sub_ps, mul: _mm256_mul_ps, div: _mm256_div_ps,
+      mul_add: _mm256_fmadd_ps, max: _mm256_max_ps, min: _mm256_min_ps, cmp: _mm256_cmp_ps, blend: _mm256_blendv_ps,
+      movemask: _mm256_movemask_ps, to_int: _mm256_castps_si256, shift: _mm256_slli_epi32, 23,
+      from_int: _mm256_castsi256_ps);
+avx2!(f64, __m256d, 4, splat: _mm256_set1_pd, load: _mm256_loadu_pd, store: _mm256_storeu_pd, maskload: _mm256_maskload_pd,
+      maskstore: _mm256_maskstore_pd, add: _mm256_add_pd, sub: _mm256_sub_pd, mul: _mm256_mul_pd, div: _mm256_div_pd,
+      mul_add: _mm256_fmadd_pd, max: _mm256_max_pd, min: _mm256_min_pd, cmp: _mm256_cmp_pd, blend: _mm256_blendv_pd,
+      movemask: _mm256_movemask_pd, to_int: _mm256_castpd_si256, shift: _mm256_slli_epi64, 52,
+      from_int: _mm256_castsi256_pd);

@@ -1,0 +1,88 @@
+//! AVX-512F: thirty-two registers of 512 bits, and a mask for every tail.
+#![allow(unsafe_code)] // intrinsics
+
+use super::{Op, Simd};
+use core::arch::x86_64::*;
+
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512(());
+
+impl Avx512 {
+    #[inline(always)]
+    pub(crate) fn detect() -> Option<Self> {
+        #[cfg(feature = "std")]
+        let found = std::is_x86_feature_detected!("avx512f");
+        #[cfg(not(feature = "std"))]
+        let found = cfg!(target_feature = "avx512f");
+        found.then_some(Avx512(()))
+    }
+}
+
+#[rustfmt::skip] // a table: one operation a line
+macro_rules! avx512 {
+    ($t:ty, $v:ty, $lanes:literal, $mask:ty, splat: $splat:ident, load: $load:ident, store: $store:ident, maskload: $maskload:ident,
+     maskstore: $maskstore:ident, add: $add:ident, sub: $sub:ident, mul: $mul:ident, div: $div:ident, mul_add: $mul_add:ident,
+     max: $max:ident, min: $min:ident, cmp: $cmp:ident, blend: $blend:ident,
+     to_int: $to_int:ident, shift: $shift:ident, $mantissa:literal, from_int: $from_int:ident) => {
+        // SAFETY, of every block here: an `Avx512` is made only where detection found avx512f; a load or store stays in the
+        // slice that the line before has cut or masked for it.
+        #[allow(clippy::undocumented_unsafe_blocks)]
+        impl Simd<$t> for Avx512 {
+            type V = $v;
+            type M = $mask;
+            const LANES: usize = $lanes;
+            const REGISTERS: usize = 32;
+
+            #[inline(always)]
+            fn call<O: Op<$t>>(self, op: O) -> O::Out {
+                #[target_feature(enable = "avx512f")] // implies avx2 and fma
+                fn inside<O: Op<$t>>(s: Avx512, op: O) -> O::Out {
+                    op.run(s)
+                }
+                unsafe { inside(self, op) }
+            }
+            #[inline(always)] fn splat(self, x: $t) -> $v { unsafe { $splat(x) } }
+            #[inline(always)] fn load(self, x: &[$t]) -> $v { let x = &x[..$lanes]; unsafe { $load(x.as_ptr()) } }
+            #[inline(always)] fn store(self, v: $v, y: &mut [$t]) { let y = &mut y[..$lanes]; unsafe { $store(y.as_mut_ptr(), v) } }
+            #[inline(always)]
+            fn load_partial(self, x: &[$t]) -> $v {
+                if x.is_empty() { return self.splat(0 as $t) } // its address may be in no page: slow on AVX2, see there
+                assert!(x.len() <= $lanes);
+                unsafe { $maskload(((1u32 << x.len()) - 1) as $mask, x.as_ptr()) }
+            }
+            #[inline(always)]
+            fn store_partial(self, v: $v, y: &mut [$t]) {
+                if y.is_empty() { return }
+                assert!(y.len() <= $lanes);
+                unsafe { $maskstore(y.as_mut_ptr(), ((1u32 << y.len()) - 1) as $mask, v) }
+            }
+            #[inline(always)] fn add(self, a: $v, b: $v) -> $v { unsafe { $add(a, b) } }
+            #[inline(always)] fn sub(self, a: $v, b: $v) -> $v { unsafe { $sub(a, b) } }
+            #[inline(always)] fn mul(self, a: $v, b: $v) -> $v { unsafe { $mul(a, b) } }
+            #[inline(always)] fn div(self, a: $v, b: $v) -> $v { unsafe { $div(a, b) } }
+            #[inline(always)] fn mul_add(self, a: $v, b: $v, c: $v) -> $v { unsafe { $mul_add(a, b, c) } }
+            #[inline(always)]
+            fn max(self, acc: $v, x: $v) -> $v {
+                // The instruction gives its second operand at equality and at NaN; that leaves only a NaN in `x`.
+                unsafe { $blend($max(x, acc), $cmp::<_CMP_UNORD_Q>(x, x), x) }
+            }
+            #[inline(always)] fn min(self, acc: $v, x: $v) -> $v { unsafe { $blend($min(x, acc), $cmp::<_CMP_UNORD_Q>(x, x), x) } }
+            #[inline(always)] fn lt(self, a: $v, b: $v) -> $mask { unsafe { $cmp::<_CMP_LT_OQ>(a, b) } }
+            #[inline(always)] fn eq(self, a: $v, b: $v) -> $mask { unsafe { $cmp::<_CMP_EQ_OQ>(a, b) } }
+            #[inline(always)] fn select(self, m: $mask, a: $v, b: $v) -> $v { unsafe { $blend(b, m, a) } }
+            #[inline(always)] fn bits(self, m: $mask) -> u32 { u32::from(m) }
+            #[inline(always)] fn exponent(self, x: $v) -> $v { unsafe { $from_int($shift::<$mantissa>($to_int(x))) } }
+        }
+    };
+}
+
+avx512!(f32, __m512, 16, __mmask16, splat: _mm512_set1_ps, load: _mm512_loadu_ps, store: _mm512_storeu_ps,
+        maskload: _mm512_maskz_loadu_ps, maskstore: _mm512_mask_storeu_ps, add: _mm512_add_ps, sub: _mm512_sub_ps,
+        mul: _mm512_mul_ps, div: _mm512_div_ps, mul_add: _mm512_fmadd_ps, max: _mm512_max_ps, min: _mm512_min_ps,
+        cmp: _mm512_cmp_ps_mask, blend: _mm512_mask_mov_ps, to_int: _mm512_castps_si512, shift: _mm512_slli_epi32, 23,
+        from_int: _mm512_castsi512_ps);
+avx512!(f64, __m512d, 8, __mmask8, splat: _mm512_set1_pd, load: _mm512_loadu_pd, store: _mm512_storeu_pd,
+        maskload: _mm512_maskz_loadu_pd, maskstore: _mm512_mask_storeu_pd, add: _mm512_add_pd, sub: _mm512_sub_pd,
+        mul: _mm512_mul_pd, div: _mm512_div_pd, mul_add: _mm512_fmadd_pd, max: _mm512_max_pd, min: _mm512_min_pd,
+        cmp: _mm512_cmp_pd_mask, blend: _mm512_mask_mov_pd, to_int: _mm512_castpd_si512, shift: _mm512_slli_epi64, 52,
+        from_int: _mm512_castsi512_pd);

@@ -1,0 +1,34 @@
+//! Arrays of any number of lanes: what a wider machine will run, tails and blocking included, tested on every machine.
+
+use super::{Dispatch, Scalar, Simd};
+use crate::element::Element;
+use core::array::from_fn;
+
+#[derive(Clone, Copy)]
+pub(crate) struct Emulated<const LANES: usize>;
+
+#[rustfmt::skip] // a table: one operation a line
+impl<T: Element, const L: usize> Simd<T> for Emulated<L> {
+    type V = [T; L];
+    type M = [bool; L];
+    const LANES: usize = L;
+    const REGISTERS: usize = if L == 16 { 32 } else { 16 };
+
+    #[inline(always)] fn splat(self, x: T) -> [T; L] { [x; L] }
+    #[inline(always)] fn load(self, x: &[T]) -> [T; L] { from_fn(|i| x[..L][i]) }
+    #[inline(always)] fn store(self, v: [T; L], y: &mut [T]) { y[..L].copy_from_slice(&v) }
+    #[inline(always)] fn load_partial(self, x: &[T]) -> [T; L] { assert!(x.len() <= L); from_fn(|i| x.get(i).copied().unwrap_or(T::ZERO)) }
+    #[inline(always)] fn store_partial(self, v: [T; L], y: &mut [T]) { y.copy_from_slice(&v[..y.len()]); }
+    #[inline(always)] fn add(self, a: [T; L], b: [T; L]) -> [T; L] { from_fn(|i| a[i] + b[i]) }
+    #[inline(always)] fn sub(self, a: [T; L], b: [T; L]) -> [T; L] { from_fn(|i| a[i] - b[i]) }
+    #[inline(always)] fn mul(self, a: [T; L], b: [T; L]) -> [T; L] { from_fn(|i| a[i] * b[i]) }
+    #[inline(always)] fn div(self, a: [T; L], b: [T; L]) -> [T; L] { from_fn(|i| a[i] / b[i]) }
+    #[inline(always)] fn mul_add(self, a: [T; L], b: [T; L], c: [T; L]) -> [T; L] { from_fn(|i| a[i] * b[i] + c[i]) }
+    #[inline(always)] fn max(self, acc: [T; L], x: [T; L]) -> [T; L] { from_fn(|i| Scalar.max(acc[i], x[i])) }
+    #[inline(always)] fn min(self, acc: [T; L], x: [T; L]) -> [T; L] { from_fn(|i| Scalar.min(acc[i], x[i])) }
+    #[inline(always)] fn lt(self, a: [T; L], b: [T; L]) -> [bool; L] { from_fn(|i| a[i] < b[i]) }
+    #[inline(always)] fn eq(self, a: [T; L], b: [T; L]) -> [bool; L] { from_fn(|i| a[i] == b[i]) }
+    #[inline(always)] fn select(self, m: [bool; L], a: [T; L], b: [T; L]) -> [T; L] { from_fn(|i| if m[i] { a[i] } else { b[i] }) }
+    #[inline(always)] fn bits(self, m: [bool; L]) -> u32 { (0..L).map(|i| u32::from(m[i]) << i).sum() }
+    #[inline(always)] fn exponent(self, x: [T; L]) -> [T; L] { from_fn(|i| Dispatch::exponent(x[i])) }
+}

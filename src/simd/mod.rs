@@ -1,0 +1,121 @@
+//! Vectors: one small trait, one token per instruction set level.
+//!
+//! A token is proof that the machine has the level, because only detection makes it. So arithmetic on it is safe, and
+//! a kernel is written once, as an [`Op`], and runs at any level through [`Simd::call`]. Nothing here knows matrices
+//! or images. A new level is one file here, one line in [`Level`], one in [`dispatch!`], and one row in the table of
+//! `gemm/blocking.rs`.
+
+#[cfg(all(feature = "simd", target_arch = "x86_64"))]
+mod avx2;
+#[cfg(all(feature = "simd", target_arch = "x86_64"))]
+mod avx512;
+#[cfg(feature = "testing")]
+mod emulated;
+mod level;
+mod machine;
+#[cfg(feature = "simd")]
+mod portable;
+mod scalar;
+
+#[cfg(feature = "testing")]
+pub use level::dispatched;
+pub use level::{Level, ParseLevelError};
+pub use machine::Machine;
+pub(crate) use scalar::Scalar;
+
+/// Something to compute, at whatever level it is called.
+pub trait Op<T> {
+    type Out;
+    /// Must be `#[inline(always)]`: it has to melt into [`Simd::call`], or the level's instructions are lost.
+    fn run<S: Simd<T>>(self, s: S) -> Self::Out;
+}
+
+/// Vectors of `T` at one level. Every method must be `#[inline(always)]`. [`Scalar`] defines what each one means.
+pub trait Simd<T>: Copy {
+    type V: Copy;
+    /// What a comparison gives: a truth value a lane.
+    type M: Copy;
+    const LANES: usize;
+    /// Vector registers: what the height of a register tile is made from.
+    const REGISTERS: usize = 16;
+
+    /// Runs `op` with the level's instructions switched on.
+    #[inline(always)]
+    fn call<O: Op<T>>(self, op: O) -> O::Out {
+        op.run(self)
+    }
+    fn splat(self, x: T) -> Self::V;
+    /// The first `LANES` elements of `x`. Panics if there are fewer.
+    fn load(self, x: &[T]) -> Self::V;
+    fn store(self, v: Self::V, y: &mut [T]);
+    /// All of `x`, at most `LANES` elements, then zeros.
+    fn load_partial(self, x: &[T]) -> Self::V;
+    /// The first `y.len()` lanes of `v`, at most `LANES`.
+    fn store_partial(self, v: Self::V, y: &mut [T]);
+    fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V;
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    fn div(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a * b + c`, fused where the level has it.
+    fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// `x` where `x > acc` or `x` is NaN, else `acc`: so NaN if either is, and equal values keep `acc`.
+    fn max(self, acc: Self::V, x: Self::V) -> Self::V;
+    /// `x` where `x < acc` or `x` is NaN, else `acc`.
+    fn min(self, acc: Self::V, x: Self::V) -> Self::V;
+    /// `a < b`; false where either is NaN.
+    fn lt(self, a: Self::V, b: Self::V) -> Self::M;
+    /// `a == b`; false where either is NaN.
+    fn eq(self, a: Self::V, b: Self::V) -> Self::M;
+    /// `a` where the mask is true, else `b`.
+    fn select(self, m: Self::M, a: Self::V, b: Self::V) -> Self::V;
+    /// Lane `i` as bit `i`.
+    fn bits(self, m: Self::M) -> u32;
+    /// The bit pattern of each lane moved up by the width of the mantissa: `x` whose low bits hold `n + bias` becomes
+    /// `2^n`.
+    fn exponent(self, x: Self::V) -> Self::V;
+}
+
+/// A type whose vectors every level has.
+pub trait Dispatch: Copy + PartialOrd {
+    /// The bit pattern moved up by the width of the mantissa; see [`Simd::exponent`].
+    fn exponent(self) -> Self;
+    /// Runs `op` at `level`, which must be one that is available; at the scalar level otherwise.
+    fn at<O: Op<Self>>(level: Level, op: O) -> O::Out;
+}
+
+/// The one place that turns a level, a value, into a token, a proof.
+macro_rules! dispatch {
+    ($t:ty, $mantissa:literal) => {
+        impl Dispatch for $t {
+            #[inline(always)]
+            fn exponent(self) -> Self {
+                <$t>::from_bits(self.to_bits() << $mantissa)
+            }
+
+            fn at<O: Op<Self>>(level: Level, op: O) -> O::Out {
+                #[cfg(feature = "testing")]
+                level::count(level);
+                #[cfg(all(feature = "simd", target_arch = "x86_64"))]
+                match (level, avx512::Avx512::detect(), avx2::Avx2::detect()) {
+                    (Level::Avx512, Some(s), _) => return s.call(op),
+                    (Level::Avx2, _, Some(s)) => return s.call(op),
+                    _ => {}
+                }
+                match level {
+                    #[cfg(feature = "simd")]
+                    Level::Portable => Simd::<$t>::call(portable::Portable, op),
+                    #[cfg(feature = "testing")]
+                    Level::Emulated4 => Simd::<$t>::call(emulated::Emulated::<4>, op),
+                    #[cfg(feature = "testing")]
+                    Level::Emulated8 => Simd::<$t>::call(emulated::Emulated::<8>, op),
+                    #[cfg(feature = "testing")]
+                    Level::Emulated16 => Simd::<$t>::call(emulated::Emulated::<16>, op),
+                    _ => Simd::<$t>::call(Scalar, op),
+                }
+            }
+        }
+    };
+}
+
+dispatch!(f32, 23);
+dispatch!(f64, 52);

@@ -1,0 +1,448 @@
+//! Disjoint tiles of outputs, and their distribution over an executor's tasks.
+//!
+//! [`Grid`] cuts a shape into boxes that do not meet, by construction. [`for_each_tile`] hands each box to exactly one
+//! task: which one it gets, and which part of the scratch memory, a task learns from counters in here, not from the
+//! executor, which may be wrong. So this file is the one place outside of `simd/` that needs `unsafe`; and a build
+//! without features, which runs on the calling thread, needs none.
+
+use crate::error::Error;
+use crate::executor::Executor;
+use crate::tensor::ViewMut;
+use core::ops::Range;
+
+/// How one axis is cut into parts. Every index is in exactly one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Parts {
+    /// Phases (the indices with the same rest modulo `step`), each cut into even stretches of at most `most`.
+    Phases { len: usize, step: usize, most: usize },
+    /// Blocks of equal length `block` (which divides `len`), each cut into even stretches of at most `most` units.
+    Blocks { len: usize, block: usize, unit: usize, most: usize },
+}
+
+/// One part of an axis: the indices `start + step * i` for `i` in `0..count`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub start: usize,
+    pub step: usize,
+    pub count: usize,
+}
+
+impl Part {
+    pub fn range(&self) -> Range<usize> {
+        self.start..self.start + self.count
+    }
+}
+
+impl Parts {
+    pub fn whole(len: usize) -> Self {
+        Parts::Phases { len, step: 1, most: len }
+    }
+
+    pub fn up_to(len: usize, most: usize) -> Self {
+        Parts::Phases { len, step: 1, most }
+    }
+
+    fn cuts(len: usize, most: usize) -> usize {
+        len.div_ceil(most.max(1))
+    }
+
+    fn stretch(len: usize, most: usize, i: usize) -> Range<usize> {
+        let cuts = Self::cuts(len, most);
+        // As even as can be: the first `len % cuts` are one longer.
+        let (each, longer) = (len / cuts, len % cuts);
+        let start = each * i + i.min(longer);
+        start..start + each + usize::from(i < longer)
+    }
+
+    pub fn count(&self) -> usize {
+        match *self {
+            Parts::Phases { len, step, most } => {
+                let (each, longer) = (len / step, len % step);
+                longer * Self::cuts(each + 1, most) + (step - longer) * Self::cuts(each, most)
+            }
+            Parts::Blocks { len, block, unit, most } => len / block * Self::cuts(block.div_ceil(unit), most),
+        }
+    }
+
+    pub fn get(&self, i: usize) -> Part {
+        match *self {
+            Parts::Phases { len, step, most } => {
+                let (each, longer) = (len / step, len % step);
+                let long_cuts = Self::cuts(each + 1, most);
+                let (phase, size, i) = if i < longer * long_cuts {
+                    (i / long_cuts, each + 1, i % long_cuts)
+                } else {
+                    let (i, cuts) = (i - longer * long_cuts, Self::cuts(each, most));
+                    (longer + i / cuts, each, i % cuts)
+                };
+                let stretch = Self::stretch(size, most, i);
+                Part { start: phase + step * stretch.start, step, count: stretch.len() }
+            }
+            Parts::Blocks { block, unit, most, .. } => {
+                let units = block.div_ceil(unit);
+                let cuts = Self::cuts(units, most);
+                let stretch = Self::stretch(units, most, i % cuts);
+                let (start, end) = (stretch.start * unit, (stretch.end * unit).min(block));
+                Part { start: i / cuts * block + start, step: 1, count: end - start }
+            }
+        }
+    }
+}
+
+/// A box of a shape: one part of each axis.
+pub(crate) type Box4 = [Part; 4];
+
+/// A shape cut into boxes that do not meet and leave nothing out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Grid(pub [Parts; 4]);
+
+impl Grid {
+    pub fn count(&self) -> usize {
+        let counts = self.0.map(|parts| parts.count());
+        // Where one axis is empty, the product of the others may overflow.
+        if counts.contains(&0) { 0 } else { counts.iter().product() }
+    }
+
+    /// The first axis changes slowest.
+    pub fn get(&self, mut i: usize) -> Box4 {
+        let mut parts = [Part { start: 0, step: 1, count: 0 }; 4];
+        for axis in (0..4).rev() {
+            let count = self.0[axis].count();
+            parts[axis] = self.0[axis].get(i % count);
+            i /= count;
+        }
+        parts
+    }
+}
+
+/// One box of a mutable view, with exclusive access to its elements.
+pub(crate) struct Tile<'a, T> {
+    memory: Memory<'a, T>,
+    origin: usize,
+    shape: [usize; 4],
+    strides: [usize; 4],
+}
+
+impl<T: Copy> Tile<'_, T> {
+    pub fn shape(&self) -> [usize; 4] {
+        self.shape
+    }
+
+    /// Where an index lies in the memory, after the check that it, and the `len - 1` channels that follow, lie in the box.
+    #[inline(always)]
+    fn at(&self, [i, j, k]: [usize; 3], c: usize, len: usize) -> usize {
+        let [n, h, w, channels] = self.shape;
+        assert!(i < n && j < h && k < w && c < channels && len <= channels - c, "an index outside of the tile");
+        self.origin + i * self.strides[0] + j * self.strides[1] + k * self.strides[2] + c * self.strides[3]
+    }
+
+    /// Channels of one pixel, where they are contiguous.
+    #[inline(always)]
+    pub fn slice(&mut self, pixel: [usize; 3], c: usize, len: usize) -> Option<&mut [T]> {
+        if len == 0 {
+            return Some(&mut []);
+        }
+        let start = self.at(pixel, c, len);
+        // Contiguous channels of one box belong to the box: nobody else has them.
+        (self.strides[3] == 1 || len == 1).then(|| self.memory.slice(start, len))
+    }
+
+    /// Sets channels of one pixel.
+    #[inline(always)]
+    pub fn put(&mut self, pixel: [usize; 3], c: usize, values: &[T]) {
+        if let Some(slice) = self.slice(pixel, c, values.len()) {
+            return slice.copy_from_slice(values);
+        }
+        let start = self.at(pixel, c, values.len());
+        for (i, &value) in values.iter().enumerate() {
+            self.memory.slice(start + i * self.strides[3], 1)[0] = value;
+        }
+    }
+
+    /// Gathers channels of one pixel.
+    #[inline(always)]
+    pub fn get(&mut self, pixel: [usize; 3], c: usize, values: &mut [T]) {
+        if let Some(slice) = self.slice(pixel, c, values.len()) {
+            return values.copy_from_slice(slice);
+        }
+        let start = self.at(pixel, c, values.len());
+        for (i, value) in values.iter_mut().enumerate() {
+            *value = self.memory.slice(start + i * self.strides[3], 1)[0];
+        }
+    }
+
+    /// One element.
+    #[inline(always)]
+    pub fn element(&mut self, pixel: [usize; 3], c: usize) -> &mut T {
+        let start = self.at(pixel, c, 1);
+        &mut self.memory.slice(start, 1)[0]
+    }
+}
+
+/// Only this file can make one: whoever shows it has seen to it that each box is handed out once.
+pub(crate) struct EachBoxOnce(());
+
+/// What is written by tiles: a view, or a pair of views of the same shape that are cut alike.
+pub(crate) trait Outputs {
+    type Tile<'t>
+    where
+        Self: 't;
+    fn shape(&self) -> [usize; 4];
+    /// The tile of a box that lies in the shape.
+    fn tile(&mut self, tile: &Box4) -> Self::Tile<'_>;
+    /// A second handle on the same elements, for another thread.
+    #[cfg(any(feature = "std", feature = "simd"))]
+    fn handle(&self, proof: &EachBoxOnce) -> Self;
+}
+
+/// A mutable view, ready to be handed out in tiles.
+pub(crate) struct Shared<'a, T> {
+    memory: Memory<'a, T>,
+    shape: [usize; 4],
+    strides: [usize; 4],
+}
+
+impl<'a, T> Shared<'a, T> {
+    pub fn new(view: ViewMut<'a, T>) -> Self {
+        let (shape, strides) = (view.shape(), view.strides());
+        Shared { memory: Memory::new(view.into_data()), shape, strides }
+    }
+}
+
+impl<T: Copy> Outputs for Shared<'_, T> {
+    type Tile<'t>
+        = Tile<'t, T>
+    where
+        Self: 't;
+
+    fn shape(&self) -> [usize; 4] {
+        self.shape
+    }
+
+    fn tile(&mut self, tile: &Box4) -> Tile<'_, T> {
+        for (part, len) in tile.iter().zip(self.shape) {
+            assert!(part.count > 0 && part.start + part.step * (part.count - 1) < len, "a box outside of the shape");
+        }
+        Tile {
+            memory: self.memory.reborrow(),
+            origin: (0..4).map(|i| tile[i].start * self.strides[i]).sum(),
+            shape: tile.map(|part| part.count),
+            // An axis of one element is never stepped along, so its stride may be any number.
+            strides: core::array::from_fn(|i| self.strides[i].wrapping_mul(tile[i].step)),
+        }
+    }
+
+    #[cfg(any(feature = "std", feature = "simd"))]
+    fn handle(&self, _: &EachBoxOnce) -> Self {
+        Shared { memory: self.memory.handle(), shape: self.shape, strides: self.strides }
+    }
+}
+
+impl<A: Outputs, B: Outputs> Outputs for (A, B) {
+    type Tile<'t>
+        = (A::Tile<'t>, B::Tile<'t>)
+    where
+        Self: 't;
+
+    fn shape(&self) -> [usize; 4] {
+        self.0.shape()
+    }
+
+    fn tile(&mut self, tile: &Box4) -> Self::Tile<'_> {
+        (self.0.tile(tile), self.1.tile(tile))
+    }
+
+    #[cfg(any(feature = "std", feature = "simd"))]
+    fn handle(&self, proof: &EachBoxOnce) -> Self {
+        (self.0.handle(proof), self.1.handle(proof))
+    }
+}
+
+/// Tiles to compute, and what computing one takes.
+pub(crate) struct Job<O> {
+    pub grid: Grid,
+    pub outputs: O,
+    /// Elements of scratch memory that one tile needs. What they hold at first is undefined.
+    pub scratch_len: usize,
+    /// How many tasks to make, each with scratch memory of its own.
+    pub workers: usize,
+}
+
+impl<O: Outputs> Job<O> {
+    /// Runs `f(box, tile, scratch)` for every box of the grid on the calling thread.
+    fn serial<T>(mut self, scratch: &mut [T], f: impl Fn(&Box4, O::Tile<'_>, &mut [T])) {
+        for i in 0..self.grid.count() {
+            let tile = self.grid.get(i);
+            f(&tile, self.outputs.tile(&tile), &mut scratch[..self.scratch_len]);
+        }
+    }
+
+    /// Runs `f(box, tile, scratch)` once for every box of the grid. `scratch` has `workers * scratch_len` elements.
+    #[cfg(not(any(feature = "std", feature = "simd")))]
+    pub fn run<T>(
+        self,
+        scratch: &mut [T],
+        _: &dyn Executor,
+        f: impl Fn(&Box4, O::Tile<'_>, &mut [T]),
+    ) -> Result<(), Error> {
+        self.serial(scratch, f);
+        Ok(())
+    }
+
+    /// Runs `f(box, tile, scratch)` once for every box of the grid. `scratch` has `workers * scratch_len` elements.
+    #[cfg(any(feature = "std", feature = "simd"))]
+    pub fn run<T: Send>(
+        self,
+        scratch: &mut [T],
+        executor: &dyn Executor,
+        f: impl Fn(&Box4, O::Tile<'_>, &mut [T]) + Sync,
+    ) -> Result<(), Error>
+    where
+        O: Sync,
+    {
+        use core::sync::atomic::{AtomicUsize, Ordering};
+        if self.workers <= 1 {
+            self.serial(scratch, f);
+            return Ok(());
+        }
+        let boxes = self.grid.count();
+        assert!(scratch.len() >= self.workers * self.scratch_len, "too little scratch memory");
+        let scratch = Memory::new(scratch);
+        let (slots, next, done) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+        executor.for_each(self.workers, &|_| {
+            // Neither counter ever goes back, so no slot and no box is given to two tasks. A slot is not given back
+            // either: a task that is called too often finds none left.
+            let slot = slots.fetch_add(1, Ordering::Relaxed);
+            if slot >= self.workers {
+                slots.store(self.workers, Ordering::Relaxed);
+                return;
+            }
+            let once = EachBoxOnce(());
+            let (mut outputs, mut scratch) = (self.outputs.handle(&once), scratch.handle());
+            let scratch = scratch.slice(slot * self.scratch_len, self.scratch_len);
+            loop {
+                let i = next.fetch_add(1, Ordering::Relaxed);
+                if i >= boxes {
+                    break;
+                }
+                let tile = self.grid.get(i);
+                f(&tile, outputs.tile(&tile), scratch);
+                done.fetch_add(1, Ordering::Release);
+            }
+        });
+        match done.load(Ordering::Acquire) {
+            done if done == boxes => Ok(()),
+            done => Err(Error::Executor { expected: boxes, done }),
+        }
+    }
+}
+
+#[cfg(any(feature = "std", feature = "simd"))]
+use shared::Memory;
+
+/// Elements that several threads may hold handles of, each of which uses its own part of them only.
+#[cfg(any(feature = "std", feature = "simd"))]
+mod shared {
+    #![allow(unsafe_code)] // the one type that hands threads disjoint parts of a slice
+    use core::marker::PhantomData;
+
+    pub(super) struct Memory<'a, T> {
+        start: *mut T,
+        len: usize,
+        slice: PhantomData<&'a mut [T]>,
+    }
+
+    // SAFETY: a `Memory` stands for a `&mut [T]`, which may go to another thread if `T` may.
+    unsafe impl<T: Send> Send for Memory<'_, T> {}
+    // SAFETY: through a shared reference only handles can be made, and what is done with those is the matter of
+    // `Memory::handle`.
+    unsafe impl<T: Send> Sync for Memory<'_, T> {}
+
+    impl<'a, T> Memory<'a, T> {
+        pub fn new(slice: &'a mut [T]) -> Self {
+            Memory { start: slice.as_mut_ptr(), len: slice.len(), slice: PhantomData }
+        }
+
+        pub fn reborrow(&mut self) -> Memory<'_, T> {
+            self.handle()
+        }
+
+        /// Another handle. It is private to `tiles.rs`, whose only user of more than one handle, `Job::run`, gives each
+        /// box and each slot of the scratch memory to one task; a `Tile` checks that it stays in its box, boxes of a
+        /// `Grid` do not meet, and a `ViewMut` has one index for each element.
+        pub fn handle(&self) -> Memory<'a, T> {
+            Memory { ..*self }
+        }
+
+        #[inline(always)]
+        pub fn slice(&mut self, start: usize, len: usize) -> &mut [T] {
+            assert!(start <= self.len && len <= self.len - start, "beyond the slice");
+            // SAFETY: the range lies in the slice that this was made from and has borrowed for 'a (the line above);
+            // nobody else has a reference into it, see `Memory::handle`.
+            unsafe { core::slice::from_raw_parts_mut(self.start.add(start), len) }
+        }
+    }
+}
+
+#[cfg(not(any(feature = "std", feature = "simd")))]
+use exclusive::Memory;
+
+/// Elements that only the calling thread uses.
+#[cfg(not(any(feature = "std", feature = "simd")))]
+mod exclusive {
+    pub(super) struct Memory<'a, T>(&'a mut [T]);
+
+    impl<'a, T> Memory<'a, T> {
+        pub fn new(slice: &'a mut [T]) -> Self {
+            Memory(slice)
+        }
+
+        pub fn reborrow(&mut self) -> Memory<'_, T> {
+            Memory(self.0)
+        }
+
+        #[inline(always)]
+        pub fn slice(&mut self, start: usize, len: usize) -> &mut [T] {
+            &mut self.0[start..][..len]
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    #[test]
+    fn every_index_is_in_exactly_one_part() {
+        for len in 0..20 {
+            for most in [1, 2, 3, 7, 50] {
+                let phases = (1..25).map(|step| Parts::Phases { len, step, most });
+                let blocks = (1..=len).filter(|b| len % b == 0);
+                let blocks = blocks.flat_map(|block| (1..9).map(move |unit| Parts::Blocks { len, block, unit, most }));
+                for parts in phases.chain(blocks) {
+                    let mut seen = vec![0; len];
+                    for part in (0..parts.count()).map(|i| parts.get(i)) {
+                        let unit = if let Parts::Blocks { unit, .. } = parts { unit } else { 1 };
+                        assert!((1..=most * unit).contains(&part.count), "{parts:?} {part:?}");
+                        (0..part.count).for_each(|i| seen[part.start + part.step * i] += 1);
+                        if let Parts::Blocks { block, .. } = parts {
+                            assert_eq!(part.start / block, (part.start + part.count - 1) / block, "{parts:?} {part:?}");
+                            assert_eq!(part.start % block % unit, 0, "{parts:?} {part:?}");
+                        }
+                    }
+                    assert!(seen.iter().all(|&n| n == 1), "{parts:?}: {seen:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "outside of the tile")]
+    fn a_tile_keeps_to_its_box() {
+        let mut data = [0; 24];
+        let mut shared = Shared::new(ViewMut::nhwc(&mut data, [1, 2, 3, 4]).unwrap());
+        let grid = Grid([Parts::whole(1), Parts::up_to(2, 1), Parts::whole(3), Parts::whole(4)]);
+        shared.tile(&grid.get(0)).put([0, 1, 0], 0, &[1]);
+    }
+}
