@@ -22,7 +22,7 @@ pub trait Element:
     + Send
     + Sync
     + 'static
-    + crate::simd::Dispatch
+    + crate::kernels::Kernels
 {
     /// 0.
     const ZERO: Self;

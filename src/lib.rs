@@ -1,20 +1,29 @@
 //! Convolution and pooling kernels for the CPU, forward and backward, in `f32` and `f64`.
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(not(any(feature = "std", feature = "simd")), forbid(unsafe_code))]
+#![deny(missing_docs)]
 
 extern crate alloc;
 
+mod activation;
 mod conv;
 mod element;
 mod error;
 mod executor;
+mod gemm;
+mod kernels;
 mod run;
 mod simd;
 mod tensor;
 mod tiles;
 mod window;
 
-pub use conv::{Accuracy, Algorithm, ParseAlgorithmError, Refusal};
+pub use activation::Activation;
+pub use conv::{
+    Accuracy, Algorithm, Candidate, Conv2d, ConvTranspose2d, Epilogue, Options, PackedBackwardInput, PackedConv2d,
+    PackedConvTranspose2d, ParseAlgorithmError, Plan, PreparedBackwardWeights, Refusal, Weights, WeightsMut,
+    conv_backward_bias,
+};
 pub use element::Element;
 pub use error::Error;
 #[cfg(feature = "rayon")]

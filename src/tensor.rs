@@ -131,6 +131,18 @@ impl<'a, T> View<'a, T> {
     }
 }
 
+impl<T> View<'_, T> {
+    /// Refuses another shape than this.
+    pub(crate) fn check(&self, argument: &'static str, expected: [usize; 4]) -> Result<(), Error> {
+        check_shape(argument, expected, self.shape)
+    }
+}
+
+/// Refuses a shape that is not the expected one.
+pub(crate) fn check_shape(argument: &'static str, expected: [usize; 4], given: [usize; 4]) -> Result<(), Error> {
+    if given == expected { Ok(()) } else { Err(Error::Shape { argument, expected, given }) }
+}
+
 impl<'a, T: Copy> View<'a, T> {
     /// `len` channels of one pixel from channel `c` on: in place where they are contiguous, else gathered in `buffer`.
     #[inline(always)]

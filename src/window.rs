@@ -89,6 +89,32 @@ impl Window {
         Ok(())
     }
 
+    /// From a tap of the adjoint to the next one that meets the same outputs.
+    pub fn axis_tap_step(&self, axis: usize) -> usize {
+        self.stride[axis] / gcd(self.stride[axis], self.dilation[axis])
+    }
+
+    /// The axes of a transposed convolution, and its output's size. With `Same` padding that is `input * stride` (ONNX).
+    pub fn transposed(&self, input: [usize; 2], output_padding: [usize; 2]) -> Result<([Axis; 2], [usize; 2]), Error> {
+        let mut axes = Window { padding: Padding::Valid, ..*self }.axes(input)?;
+        let mut outputs = [0; 2];
+        for i in 0..2 {
+            let full = axes[i].transposed_output(input[i], output_padding[i])?;
+            let total = full.saturating_sub(input[i].saturating_mul(self.stride[i])) as isize;
+            axes[i].pad = match self.padding {
+                Padding::Valid => [0; 2],
+                Padding::Explicit(pad) => pad[i],
+                Padding::SameUpper => [total / 2, (total + 1) / 2],
+                Padding::SameLower => [(total + 1) / 2, total / 2],
+            };
+            outputs[i] = match self.padding {
+                Padding::SameUpper | Padding::SameLower => input[i].saturating_mul(self.stride[i]),
+                _ => axes[i].transposed_output(input[i], output_padding[i])?,
+            };
+        }
+        Ok((axes, outputs))
+    }
+
     /// The axes, with the padding carried out for an input of this size.
     pub fn axes(&self, input: [usize; 2]) -> Result<[Axis; 2], Error> {
         self.check()?;

@@ -39,10 +39,14 @@ pub trait Simd<T>: Copy {
     /// Vector registers: what the height of a register tile is made from.
     const REGISTERS: usize = 16;
 
-    /// Runs `op` with the level's instructions switched on.
+    /// Runs `op` with the level's instructions switched on, as a function of its own.
     #[inline(always)]
     fn call<O: Op<T>>(self, op: O) -> O::Out {
-        op.run(self)
+        #[inline(never)] // as where a level has features to switch on: one copy of a kernel, however often it is called
+        fn inside<T, S: Simd<T>, O: Op<T>>(s: S, op: O) -> O::Out {
+            op.run(s)
+        }
+        inside(self, op)
     }
     fn splat(self, x: T) -> Self::V;
     /// The first `LANES` elements of `x`. Panics if there are fewer.

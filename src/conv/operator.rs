@@ -1,0 +1,151 @@
+//! The packed operator behind all public ones: a plan, packed weights, and the walk over tiles of the output.
+
+use super::depthwise::Depthwise;
+use super::epilogue::Epilogue;
+use super::gemm_tile::GemmTile;
+use super::plan::{Packing, Plan};
+use super::problem::{Problem, TapClass};
+use super::{Algorithm, Options};
+use crate::element::Element;
+use crate::error::Error;
+use crate::gemm::{RegisterTile, pack};
+use crate::run::Run;
+use crate::simd::{Level, Machine};
+use crate::tensor::{Aligned, View, ViewMut};
+use crate::tiles::{Box4, Tile};
+use crate::window::Axis;
+
+/// A problem with its weights, ready to run any number of times.
+#[derive(Debug)]
+pub(crate) struct Operator<T> {
+    pub plan: Plan,
+    weights: Aligned<T>,
+    bias: Option<Aligned<T>>,
+}
+
+/// Weights of the shape `[kh, kw, i, o]`, as a convolution has them: `i` is per group, `o` is not.
+///
+/// A convolution sums over `i`, its adjoint over the part of `o` that belongs to a group.
+fn weight<T: Copy>(p: &Problem, w: &View<T>, [ky, kx]: [usize; 2], term: usize, output: usize) -> T {
+    let at = if p.transposed {
+        let (group, i) = (output / p.outputs_per_group(), output % p.outputs_per_group());
+        [ky, kx, i, group * p.inputs_per_group() + term]
+    } else {
+        [ky, kx, term, output]
+    };
+    w.data()[w.at(at)]
+}
+
+impl<T: Element> Operator<T> {
+    /// Plans for this machine, and packs.
+    pub fn prepare(
+        problem: Problem,
+        weights: View<T>,
+        bias: Option<&[T]>,
+        options: &Options,
+    ) -> Result<Operator<T>, Error> {
+        let plan = Plan::new::<T>(problem, options, &Machine::detect())?;
+        if !plan.level().is_available() {
+            return Err(Error::Level { asked: plan.level(), available: Level::best() });
+        }
+        check_bias(&problem, bias)?;
+        let stored = match bias {
+            Some(values) => Some(Aligned::new(values.len(), T::ZERO, "bias")?),
+            None => None,
+        };
+        let packed = Aligned::new(plan.weight_len(), T::ZERO, "weights")?;
+        let mut operator = Operator { plan, weights: packed, bias: stored };
+        operator.pack(weights, bias);
+        Ok(operator)
+    }
+
+    /// Takes new weights, and a new bias where there was one, without allocating.
+    pub fn repack(&mut self, weights: View<T>, bias: Option<&[T]>) -> Result<(), Error> {
+        check_bias(&self.plan.problem, bias)?;
+        let expected = self.bias().map_or(0, <[T]>::len);
+        let given = bias.map_or(0, <[T]>::len);
+        if expected != given {
+            return Err(Error::Length { argument: "bias", expected, given });
+        }
+        self.pack(weights, bias);
+        Ok(())
+    }
+
+    /// Fills the memory for weights and bias, all of whose sizes have been checked.
+    fn pack(&mut self, weights: View<T>, bias: Option<&[T]>) {
+        let p = self.plan.problem;
+        let Packing { groups, columns, panel } = self.plan.packing(self.plan.algorithm());
+        let inputs = p.inputs_per_group();
+        for group in 0..groups {
+            for class in p.classes() {
+                let k = class.taps() * inputs;
+                let start = self.plan.packed_at(group, &class);
+                let panels = &mut self.weights.as_mut_slice()[start..][..k * columns.div_ceil(panel) * panel];
+                pack(k, columns, panel, panels, |k, column| {
+                    let (tap, term) = (k / inputs, k % inputs);
+                    let ky = class.first[0] + class.step[0] * (tap / class.count[1]);
+                    let kx = class.first[1] + class.step[1] * (tap % class.count[1]);
+                    weight(&p, &weights, [ky, kx], term, group * columns + column)
+                });
+            }
+        }
+        if let (Some(stored), Some(bias)) = (&mut self.bias, bias) {
+            stored.as_mut_slice().copy_from_slice(bias);
+        }
+    }
+
+    /// The packed weights of a class of taps in a group, and all that follow.
+    pub fn packed(&self, group: usize, class: &TapClass) -> &[T] {
+        &self.weights.as_slice()[self.plan.packed_at(group, class)..]
+    }
+
+    /// One value an output channel.
+    pub fn bias(&self) -> Option<&[T]> {
+        self.bias.as_ref().map(Aligned::as_slice)
+    }
+
+    /// Runs all tiles. The caller has checked that the axes, `x` and `y` belong together.
+    pub fn run(
+        &self,
+        axes: &[Axis; 2],
+        x: View<T>,
+        y: ViewMut<T>,
+        epilogue: &Epilogue<T>,
+        run: Run<T>,
+    ) -> Result<(), Error> {
+        let (plan, shape) = (&self.plan, y.shape());
+        run.prepared_for(plan.level())?;
+        epilogue.check(shape)?;
+        let columns = RegisterTile::new::<T>(plan.level()).columns;
+        let grid = plan.problem.grid(shape, &plan.blocking, columns, plan.algorithm() == Algorithm::Depthwise);
+        let pixels = shape[0].saturating_mul(shape[1]).saturating_mul(shape[2]);
+        let work = pixels.saturating_mul(plan.problem.terms()).saturating_mul(plan.problem.outputs_per_group());
+        run.for_each_tile(grid, Tile::new(y), plan.scratch_len(), work, |place, tile, scratch| {
+            let job = TileJob { operator: self, axes, x, epilogue, place, tile, scratch };
+            match plan.algorithm() {
+                Algorithm::Depthwise => T::conv_depthwise(plan.level(), Depthwise(job)),
+                _ => T::conv_gemm_tile(plan.level(), GemmTile(job)),
+            }
+        })
+    }
+}
+
+/// What a lowering is given: where a tile of the output is, and all that is needed to compute it.
+pub(super) struct TileJob<'a, 'b, T> {
+    pub operator: &'a Operator<T>,
+    pub axes: &'a [Axis; 2],
+    pub x: View<'a, T>,
+    pub epilogue: &'a Epilogue<'a, T>,
+    pub place: &'a Box4,
+    pub tile: &'a mut Tile<'b, T>,
+    pub scratch: &'a mut [T],
+}
+
+fn check_bias<T>(p: &Problem, bias: Option<&[T]>) -> Result<(), Error> {
+    match bias {
+        Some(bias) if bias.len() != p.outputs => {
+            Err(Error::Length { argument: "bias", expected: p.outputs, given: bias.len() })
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,288 @@
+//! The plan: which lowering, at which level, with which blocks. A pure function's value of the problem, the options and
+//! the machine; it depends neither on threads nor on anything hidden.
+
+use super::Blocking;
+use super::algorithm::{Accuracy, Algorithm, Refusal};
+use super::problem::{Problem, TapClass};
+use crate::error::Error;
+use crate::gemm::{RegisterTile, packed_len};
+use crate::simd::{Level, Machine};
+use crate::window::Padding;
+use core::fmt;
+
+/// What the caller says about a layer beyond its description.
+///
+/// ```
+/// use gemmule::{Algorithm, Conv2d, Level, Machine, Options};
+/// let conv = Conv2d::new(64, 64, [3, 3]).padding(1);
+/// let options = Options::new().algorithm(Algorithm::Im2col).level(Level::Scalar);
+/// let plan = conv.plan::<f32>(&options, &Machine::detect())?;
+/// assert_eq!(plan.algorithm(), Algorithm::Im2col);
+/// # Ok::<(), gemmule::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Options {
+    algorithm: Algorithm,
+    accuracy: Accuracy,
+    level: Option<Level>,
+    input: Option<[usize; 3]>,
+    max_weight_bytes: Option<usize>,
+    blocking: Option<Blocking>,
+}
+
+impl Options {
+    /// The machine's best level, the cheapest lowering.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Forces a lowering; preparing fails with its reason where it refuses.
+    pub fn algorithm(self, algorithm: Algorithm) -> Self {
+        Options { algorithm, ..self }
+    }
+
+    /// How exact results have to be.
+    pub fn accuracy(self, accuracy: Accuracy) -> Self {
+        Options { accuracy, ..self }
+    }
+
+    /// Forces a level.
+    pub fn level(self, level: Level) -> Self {
+        Options { level: Some(level), ..self }
+    }
+
+    /// The input that is expected, `[n, h, w]`. Others still run, rightly, under the same plan.
+    pub fn input(self, input: [usize; 3]) -> Self {
+        Options { input: Some(input), ..self }
+    }
+
+    /// Refuses lowerings whose packed weights would take more bytes.
+    pub fn max_weight_bytes(self, bytes: usize) -> Self {
+        Options { max_weight_bytes: Some(bytes), ..self }
+    }
+
+    /// Blocks of other sizes than the machine's caches suggest, for tests: tiny shapes then cross every edge.
+    #[cfg(feature = "testing")]
+    pub fn blocking(self, rows: usize, depth: usize, columns: usize) -> Self {
+        let rows = rows.clamp(1, crate::gemm::MAX_ROWS);
+        Options { blocking: Some(Blocking { rows, depth: depth.max(1), columns: columns.max(1) }), ..self }
+    }
+}
+
+/// A lowering that was considered, and what came of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Candidate {
+    /// The lowering.
+    pub algorithm: Algorithm,
+    /// Its estimated cost, in vector operations for one pixel of one group, or the rule by which it refuses.
+    pub verdict: Result<f64, Refusal>,
+}
+
+/// How a layer will be run, and why.
+///
+/// ```
+/// use gemmule::{Conv2d, Level, Machine, Options};
+/// let machine = Machine { level: Level::Avx2, l1_bytes: 32 << 10, l2_bytes: 512 << 10, l3_bytes: 16 << 20 };
+/// let plan = Conv2d::new(64, 256, [1, 1]).plan::<f32>(&Options::new(), &machine)?;
+/// println!("{plan}");
+/// assert_eq!(plan.weight_bytes(), 64 * 256 * 4);
+/// # Ok::<(), gemmule::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Plan {
+    pub(crate) problem: Problem,
+    level: Level,
+    algorithm: Algorithm,
+    pub(crate) blocking: Blocking,
+    register_tile: RegisterTile,
+    element_bytes: usize,
+    candidates: [Candidate; 4],
+}
+
+impl Plan {
+    pub(crate) fn new<T>(problem: Problem, options: &Options, machine: &Machine) -> Result<Plan, Error> {
+        problem.check()?;
+        let level = options.level.unwrap_or(machine.level);
+        let machine = Machine { level, ..*machine };
+        let mut plan = Plan {
+            problem,
+            level,
+            algorithm: options.algorithm,
+            blocking: options.blocking.unwrap_or_else(|| Blocking::new::<T>(&machine)),
+            register_tile: RegisterTile::new::<T>(level),
+            element_bytes: size_of::<T>(),
+            candidates: [Algorithm::Pointwise, Algorithm::Depthwise, Algorithm::Im2col, Algorithm::Matrixmultiply]
+                .map(|algorithm| Candidate { algorithm, verdict: Ok(0.0) }),
+        };
+        for i in 0..plan.candidates.len() {
+            plan.candidates[i].verdict = plan.consider(plan.candidates[i].algorithm, options);
+        }
+        plan.algorithm = plan.choose(options.algorithm)?;
+        Ok(plan)
+    }
+
+    /// The cheapest candidate that accepts, the earlier one of equals; or the one that was asked for.
+    fn choose(&self, asked: Algorithm) -> Result<Algorithm, Error> {
+        let mut best: Option<(Algorithm, f64)> = None;
+        let mut refused = None;
+        for candidate in self.candidates {
+            match candidate.verdict {
+                Err(refusal) if asked == candidate.algorithm || asked == Algorithm::Auto => {
+                    refused = Some(Error::Algorithm { asked: candidate.algorithm, refusal });
+                }
+                Ok(cost) if asked == candidate.algorithm || asked == Algorithm::Auto => {
+                    if best.is_none_or(|(_, least)| cost < least) {
+                        best = Some((candidate.algorithm, cost));
+                    }
+                }
+                _ => {}
+            }
+        }
+        match (best, refused) {
+            (Some((algorithm, _)), _) => Ok(algorithm),
+            (None, Some(refusal)) => Err(refusal),
+            (None, None) => Err(Error::Overflow { argument: "algorithm" }),
+        }
+    }
+
+    /// The cost of a lowering, or its refusal.
+    ///
+    /// Costs count vector operations for one pixel of one group. The micro-kernel does one a cycle; a sum over the taps
+    /// needs two loads for each; `matrixmultiply` reaches about three quarters of our kernel's speed (both measured).
+    fn consider(&self, algorithm: Algorithm, options: &Options) -> Result<f64, Refusal> {
+        let p = &self.problem;
+        let bytes = self.packed_len(algorithm).saturating_mul(self.element_bytes);
+        if let Some(wanted) = options.max_weight_bytes.filter(|&wanted| bytes > wanted) {
+            return Err(Refusal::WeightBytes { given: bytes, wanted });
+        }
+        let lanes = (self.register_tile.columns / 2) as f64;
+        let (terms, outputs) = (p.terms() as f64, p.outputs_per_group());
+        let multiply = terms * 2.0 * outputs.div_ceil(self.register_tile.columns) as f64;
+        let copy = 2.0 * terms / lanes;
+        match algorithm {
+            Algorithm::Pointwise if p.transposed => Err(Refusal::Transposed),
+            Algorithm::Pointwise if p.window.kernel != [1, 1] => {
+                Err(Refusal::Kernel { given: p.window.kernel, wanted: [1, 1] })
+            }
+            Algorithm::Pointwise if !unpadded(p.window.padding) => Err(Refusal::Padding),
+            Algorithm::Pointwise => Ok(multiply),
+            Algorithm::Depthwise if p.inputs_per_group() > 1 => {
+                Err(Refusal::ChannelsPerGroup { given: p.inputs_per_group(), wanted: 1 })
+            }
+            // With more than one output a group, inputs have to be repeated lane by lane.
+            Algorithm::Depthwise if outputs > 1 => Ok(terms * outputs as f64 * (1.0 + 3.0 / lanes)),
+            Algorithm::Depthwise => Ok(terms * 3.0 / lanes),
+            Algorithm::Matrixmultiply if !has_matrixmultiply(self.level) => Err(Refusal::Level { given: self.level }),
+            Algorithm::Matrixmultiply => Ok(multiply / 0.75 + copy),
+            Algorithm::Im2col | Algorithm::Auto => Ok(multiply + copy),
+        }
+    }
+
+    /// How the packed weights are cut: matrices, and columns of each one and of its panels.
+    pub(crate) fn packing(&self, algorithm: Algorithm) -> Packing {
+        let p = &self.problem;
+        let (groups, columns) = match algorithm {
+            Algorithm::Depthwise => (1, p.outputs),
+            _ => (p.groups, p.outputs_per_group()),
+        };
+        let panel = match algorithm {
+            Algorithm::Depthwise | Algorithm::Matrixmultiply => columns,
+            _ => self.register_tile.columns,
+        };
+        Packing { groups, columns, panel }
+    }
+
+    /// Where the packed weights of a class of taps in a group start.
+    pub(crate) fn packed_at(&self, group: usize, class: &TapClass) -> usize {
+        let Packing { columns, panel, .. } = self.packing(self.algorithm);
+        let rows = (group * self.problem.taps() + class.before) * self.problem.inputs_per_group();
+        rows * columns.div_ceil(panel) * panel
+    }
+
+    fn packed_len(&self, algorithm: Algorithm) -> usize {
+        let Packing { groups, columns, panel } = self.packing(algorithm);
+        packed_len(self.problem.terms(), columns, panel).map_or(usize::MAX, |len| len.saturating_mul(groups))
+    }
+
+    /// Elements of the packed weights.
+    pub(crate) fn weight_len(&self) -> usize {
+        self.packed_len(self.algorithm)
+    }
+
+    /// The level that the layer runs at.
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
+    /// The lowering that was picked; never [`Algorithm::Auto`].
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// All lowerings, in the order in which they were considered, with their costs or their reasons for refusing.
+    pub fn candidates(&self) -> &[Candidate] {
+        &self.candidates
+    }
+
+    /// Bytes of the packed weights.
+    pub fn weight_bytes(&self) -> usize {
+        self.weight_len().saturating_mul(self.element_bytes)
+    }
+
+    /// Elements of scratch memory that one tile needs: a block of A, the sums, and a row beside them.
+    pub(crate) fn scratch_len(&self) -> usize {
+        let Blocking { rows, depth, columns } = self.blocking;
+        // A tile has a whole panel at least.
+        let columns = columns.max(self.packing(self.algorithm).panel.min(self.register_tile.columns));
+        match self.algorithm {
+            Algorithm::Depthwise => 2 * columns,
+            Algorithm::Pointwise => rows * (columns + depth) + columns,
+            _ => rows * (columns + depth) + columns,
+        }
+    }
+
+    /// Elements of scratch memory that a run with so many workers needs at most. It depends on neither the batch nor
+    /// the image.
+    pub fn workspace_len(&self, workers: usize) -> usize {
+        self.scratch_len().saturating_mul(workers)
+    }
+
+    /// The same in bytes.
+    pub fn workspace_bytes(&self, workers: usize) -> usize {
+        self.workspace_len(workers).saturating_mul(self.element_bytes)
+    }
+}
+
+/// How packed weights are cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Packing {
+    /// Matrices.
+    pub groups: usize,
+    /// Columns of a matrix.
+    pub columns: usize,
+    /// Columns of a panel.
+    pub panel: usize,
+}
+
+fn unpadded(padding: Padding) -> bool {
+    // With `Same`, a 1x1 kernel never gets a zero: a window of one pixel, and there are `ceil(input / stride)` of them.
+    !matches!(padding, Padding::Explicit(pad) if pad != [[0; 2]; 2])
+}
+
+fn has_matrixmultiply(level: Level) -> bool {
+    cfg!(feature = "simd") && matches!(level, Level::Avx2 | Level::Avx512)
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Blocking { rows, depth, columns } = self.blocking;
+        write!(f, "{} at {}, blocks of {rows} x {depth} x {columns}", self.algorithm, self.level)?;
+        for candidate in &self.candidates {
+            match candidate.verdict {
+                Ok(cost) => write!(f, "; {}: cost {cost:.1}", candidate.algorithm)?,
+                Err(refusal) => write!(f, "; {}: refused, {refusal}", candidate.algorithm)?,
+            }
+        }
+        Ok(())
+    }
+}

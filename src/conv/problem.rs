@@ -1,0 +1,150 @@
+//! What all lowerings are given: a convolution or its adjoint, as one kind of problem.
+//!
+//! ```text
+//! y[n, oy, ox, o] = sum over taps and i of x[n, sy, sx, i] * w[tap, i, o]
+//! ```
+//!
+//! where a [`Sampling`] says for each axis which `s` an output and a tap meet at. A convolution has one sampling for all
+//! outputs. Its adjoint (dX, a transposed convolution) has one for each phase of its outputs modulo the stride, and the
+//! taps fall into classes of which each phase needs one. Weights are packed class by class, so a class is one matrix.
+
+use super::Blocking;
+use crate::error::Error;
+use crate::tiles::{Box4, Grid, Parts};
+use crate::window::{Axis, Sampling, Window};
+
+/// A convolution, or its adjoint, with channels by what is read and what is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Problem {
+    pub window: Window,
+    pub groups: usize,
+    /// Channels of `x`, all groups.
+    pub inputs: usize,
+    /// Channels of `y`, all groups.
+    pub outputs: usize,
+    /// The adjoint: `x` is the gradient of a convolution's output, `y` that of its input.
+    pub transposed: bool,
+}
+
+/// The taps that an output meets: every `step`-th one, from `first` on, along each axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TapClass {
+    pub first: [usize; 2],
+    pub step: [usize; 2],
+    pub count: [usize; 2],
+    /// Taps of the classes that are packed before this one.
+    pub before: usize,
+}
+
+impl TapClass {
+    pub fn taps(&self) -> usize {
+        self.count[0] * self.count[1]
+    }
+}
+
+impl Problem {
+    pub fn inputs_per_group(&self) -> usize {
+        self.inputs / self.groups
+    }
+
+    pub fn outputs_per_group(&self) -> usize {
+        self.outputs / self.groups
+    }
+
+    pub fn taps(&self) -> usize {
+        self.window.kernel[0] * self.window.kernel[1]
+    }
+
+    /// Terms of a sum, at most.
+    pub fn terms(&self) -> usize {
+        self.taps() * self.inputs_per_group()
+    }
+
+    /// Refuses zeros, groups that do not divide the channels, and sizes that overflow.
+    pub fn check(&self) -> Result<(), Error> {
+        self.window.check()?;
+        for (argument, given) in [("in_channels", self.inputs), ("out_channels", self.outputs), ("groups", self.groups)]
+        {
+            if given == 0 || isize::try_from(given).is_err() {
+                let given = given.try_into().unwrap_or(isize::MAX);
+                return Err(Error::Parameter { argument, expected: "at least 1 and no overflow", given });
+            }
+        }
+        if self.inputs % self.groups != 0 || self.outputs % self.groups != 0 {
+            let given = self.groups as isize;
+            return Err(Error::Parameter { argument: "groups", expected: "a divisor of both channel counts", given });
+        }
+        let size = self.taps().checked_mul(self.inputs_per_group()).and_then(|k| k.checked_mul(self.outputs));
+        // Room for the zeros of the last panel of each group, and for bytes.
+        match size.and_then(|s| s.checked_mul(1024)).filter(|&s| isize::try_from(s).is_ok()) {
+            Some(_) => Ok(()),
+            None => Err(Error::Overflow { argument: "weights" }),
+        }
+    }
+
+    /// From a tap to the next one of its class.
+    fn tap_step(&self, axis: usize) -> usize {
+        if self.transposed { self.window.axis_tap_step(axis) } else { 1 }
+    }
+
+    /// The class of taps whose first ones are `first`.
+    fn class(&self, first: [usize; 2]) -> TapClass {
+        let axis = |i: usize| {
+            let (kernel, step) = (self.window.kernel[i], self.tap_step(i));
+            let count = (kernel - first[i]).div_ceil(step);
+            // The classes before this one: those below `kernel % step` have a tap more.
+            (count, first[i] * (kernel / step) + first[i].min(kernel % step))
+        };
+        let ((rows, rows_before), (columns, columns_before)) = (axis(0), axis(1));
+        TapClass {
+            first,
+            step: [self.tap_step(0), self.tap_step(1)],
+            count: [rows, columns],
+            before: rows_before * self.window.kernel[1] + rows * columns_before,
+        }
+    }
+
+    /// All classes, in the order in which they are packed.
+    pub fn classes(&self) -> impl Iterator<Item = TapClass> {
+        let firsts = [0, 1].map(|i| self.tap_step(i).min(self.window.kernel[i]));
+        let this = *self;
+        (0..firsts[0]).flat_map(move |y| (0..firsts[1]).map(move |x| this.class([y, x])))
+    }
+
+    /// The class and the samplings of a tile of outputs, and the sampling's number of the tile's first output.
+    pub fn sample(&self, axes: &[Axis; 2], input: [usize; 2], tile: &Box4) -> (TapClass, [Sampling; 2], [usize; 2]) {
+        let sampling = |i: usize| {
+            if self.transposed {
+                axes[i].transposed_sampling(tile[i + 1].start % tile[i + 1].step, input[i])
+            } else {
+                axes[i].sampling(input[i])
+            }
+        };
+        let s = [sampling(0), sampling(1)];
+        let mut class = self.class([s[0].tap_first, s[1].tap_first]);
+        class.count = [s[0].taps, s[1].taps];
+        (class, s, [tile[1].start / tile[1].step, tile[2].start / tile[2].step])
+    }
+
+    /// How the outputs `y` are cut into tiles: by the shape alone, never by the number of threads.
+    ///
+    /// Panels have `nr` columns; `whole` says that a tile may have all groups.
+    pub fn grid(&self, y: [usize; 4], blocking: &Blocking, nr: usize, whole: bool) -> Grid {
+        let step = |i: usize| if self.transposed { self.window.stride[i] } else { 1 };
+        let columns = y[2].div_ceil(step(1)).max(1);
+        let columns = columns.div_ceil(columns.div_ceil(blocking.rows));
+        let rows = (blocking.rows / columns).max(1);
+        let height = Parts::Phases { len: y[1], step: step(0), most: rows };
+        let width = Parts::Phases { len: y[2], step: step(1), most: columns };
+        let (groups, block) = if whole { (1, self.outputs) } else { (self.groups, self.outputs_per_group()) };
+        // Where there are few tiles of pixels, they are cut by channels too, down to two panels.
+        let tiles = y[0].saturating_mul(height.count()).saturating_mul(width.count()).saturating_mul(groups).max(1);
+        let panels = block.div_ceil(nr);
+        let cuts = (TILES / tiles).clamp(1, panels.div_ceil(2));
+        let most = panels.div_ceil(cuts).min(blocking.columns / nr).max(1);
+        Grid([Parts::up_to(y[0], 1), height, width, Parts::Blocks { len: self.outputs, block, unit: nr, most }])
+    }
+}
+
+/// Tiles that a problem is cut into at least, where it is large enough.
+const TILES: usize = 16;

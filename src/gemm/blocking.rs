@@ -1,0 +1,90 @@
+//! The one table of block sizes: the register tile by level, the cache blocks by machine.
+
+use crate::simd::{Level, Machine};
+
+/// The most rows of A in one product: their starts lie on the stack.
+pub(crate) const MAX_ROWS: usize = 256;
+
+/// Rows and columns of C that one call of the micro-kernel keeps in registers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RegisterTile {
+    pub rows: usize,
+    pub columns: usize,
+}
+
+impl RegisterTile {
+    /// Two vectors wide, and as high as the registers allow: two are for B, one for A, one to spare.
+    pub(crate) fn new<T>(level: Level) -> Self {
+        // Bytes of a vector, and how many vector registers there are.
+        let (vector, registers) = match level {
+            Level::Scalar => (size_of::<T>(), 16),
+            Level::Portable if cfg!(target_feature = "avx512f") => (64, 32),
+            Level::Portable if cfg!(target_feature = "avx") => (32, 16),
+            Level::Portable if cfg!(target_arch = "aarch64") => (16, 32),
+            Level::Portable => (16, 16),
+            Level::Avx2 => (32, 16),
+            Level::Avx512 => (64, 32),
+            #[cfg(feature = "testing")]
+            Level::Emulated4 => (4 * size_of::<T>(), 16),
+            #[cfg(feature = "testing")]
+            Level::Emulated8 => (8 * size_of::<T>(), 16),
+            #[cfg(feature = "testing")]
+            Level::Emulated16 => (16 * size_of::<T>(), 32),
+        };
+        RegisterTile { rows: rows(registers), columns: 2 * vector / size_of::<T>() }
+    }
+}
+
+/// Rows of the register tile on a machine with so many vector registers.
+pub(super) const fn rows(registers: usize) -> usize {
+    (registers - 4) / 2
+}
+
+/// The size of a tile of work, in elements: a block of A of `rows * depth`, and the block of C, `rows * columns`, that it
+/// is multiplied into, fit into half of the second-level cache together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Blocking {
+    /// Rows of A and C: pixels. At most 256.
+    pub rows: usize,
+    /// Terms of a sum between two visits of C.
+    pub depth: usize,
+    /// Columns of B and C: output channels.
+    pub columns: usize,
+}
+
+impl Blocking {
+    /// For a machine and an element type.
+    pub(crate) fn new<T>(machine: &Machine) -> Self {
+        let tile = RegisterTile::new::<T>(machine.level);
+        // A panel of B, `depth * columns of the register tile`, should leave room in the first-level cache for A's rows.
+        let depth = (machine.l1_bytes / 2 / size_of::<T>() / tile.columns).clamp(128, 512);
+        let columns = 512;
+        let rows = machine.l2_bytes / 2 / size_of::<T>() / (depth + columns);
+        let rows = (rows / tile.rows * tile.rows).clamp(tile.rows, MAX_ROWS / tile.rows * tile.rows);
+        Blocking { rows, depth, columns }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::{Dispatch, Op, Simd};
+
+    struct Tile;
+
+    impl<T> Op<T> for Tile {
+        type Out = RegisterTile;
+        #[inline(always)]
+        fn run<S: Simd<T>>(self, _: S) -> RegisterTile {
+            RegisterTile { rows: rows(S::REGISTERS), columns: 2 * S::LANES }
+        }
+    }
+
+    #[test]
+    fn the_table_says_what_the_levels_are() {
+        for level in Level::available() {
+            assert_eq!(RegisterTile::new::<f32>(level), f32::at(level, Tile), "{level}");
+            assert_eq!(RegisterTile::new::<f64>(level), f64::at(level, Tile), "{level}");
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Matrix products. This folder knows m, n and k, not images.
+//!
+//! ```text
+//! c[m][n] = start[m][n] + sum over k of a[m][k] * b[k][n]
+//! ```
+//!
+//! The rows of A are read where they lie: each has a start of its own, so that pixels of an image can be rows. B is
+//! packed in panels of two vectors, `b[panel][k][2 * LANES]`, the last one filled up with zeros. Each element of C is
+//! one sum in the order of k, whatever the blocks and the rows of a strip: so its bits depend on neither.
+
+mod blocking;
+mod macro_kernel;
+#[cfg(feature = "simd")]
+mod matrixmultiply;
+mod micro_kernel;
+mod pack;
+
+pub(crate) use blocking::{Blocking, MAX_ROWS, RegisterTile};
+pub(crate) use macro_kernel::Gemm;
+#[cfg(feature = "simd")]
+pub(crate) use matrixmultiply::gemm as matrixmultiply;
+pub(crate) use micro_kernel::Start;
+pub(crate) use pack::{pack, packed_len};
