@@ -2,6 +2,7 @@
 #![allow(dead_code)] // each test file uses its part
 
 pub mod conv;
+pub mod kernels;
 
 use gemmule::{Element, Executor, Level, Run, Serial, View, ViewMut};
 use gemmule_reference::{Array4, Real, indices};
