@@ -172,7 +172,7 @@ impl<'a, T: Copy + Default> Run<'a, T> {
         outputs: O,
         scratch_len: usize,
         work: usize,
-        f: impl Fn(&Box4, O::Tile<'_>, &mut [T]) + Sync,
+        f: impl Fn(&Box4, &mut O, &mut [T]) + Sync,
     ) -> Result<(), Error>
     where
         T: Send,

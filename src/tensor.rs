@@ -20,6 +20,11 @@ fn nchw_strides(shape: [usize; 4]) -> Result<[usize; 4], Error> {
     Ok([plane.checked_mul(c).ok_or(Error::Overflow { argument: "shape" })?, w, 1, plane])
 }
 
+/// Refuses a view that has another shape than its call needs.
+pub(crate) fn expect_shape(argument: &'static str, expected: [usize; 4], given: [usize; 4]) -> Result<(), Error> {
+    if expected == given { Ok(()) } else { Err(Error::Shape { argument, expected, given }) }
+}
+
 /// Proves that every index of a view lies in a slice of `len` elements, and, for a mutable one, that no two indices
 /// share an element. Every view is made here, so every kernel may rely on it.
 fn prove(len: usize, shape: [usize; 4], strides: [usize; 4], mutable: bool) -> Result<(), Error> {

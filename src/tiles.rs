@@ -115,15 +115,68 @@ impl Grid {
     }
 }
 
-/// One box of a mutable view, with exclusive access to its elements.
+/// Only this file can make one: whoever shows it has seen to it that each box is handed out once.
+pub(crate) struct EachBoxOnce(());
+
+/// What is written by tiles: one output, or a pair of the same shape that is cut alike.
+pub(crate) trait Outputs {
+    /// Goes to a box that lies in the outputs' shape.
+    fn move_to(&mut self, place: &Box4, proof: &EachBoxOnce);
+    /// A second handle on the same elements, for another thread.
+    #[cfg(any(feature = "std", feature = "simd"))]
+    fn handle(&self, proof: &EachBoxOnce) -> Self;
+}
+
+/// A mutable view of which one box after the other is in hand, with exclusive access to its elements.
 pub(crate) struct Tile<'a, T> {
     memory: Memory<'a, T>,
+    whole: [usize; 4],
+    whole_strides: [usize; 4],
     origin: usize,
     shape: [usize; 4],
     strides: [usize; 4],
 }
 
+impl<'a, T> Tile<'a, T> {
+    /// An output. No element can be reached before a job has moved it to a box.
+    pub fn new(view: ViewMut<'a, T>) -> Self {
+        let (whole, whole_strides) = (view.shape(), view.strides());
+        let memory = Memory::new(view.into_data());
+        Tile { memory, whole, whole_strides, origin: 0, shape: [0; 4], strides: [0; 4] }
+    }
+}
+
+impl<T> Outputs for Tile<'_, T> {
+    fn move_to(&mut self, place: &Box4, _: &EachBoxOnce) {
+        for (part, len) in place.iter().zip(self.whole) {
+            assert!(part.count > 0 && part.start + part.step * (part.count - 1) < len, "a box outside of the shape");
+        }
+        self.origin = (0..4).map(|i| place[i].start * self.whole_strides[i]).sum();
+        self.shape = place.map(|part| part.count);
+        // An axis of one element is never stepped along, so its stride may be any number.
+        self.strides = core::array::from_fn(|i| self.whole_strides[i].wrapping_mul(place[i].step));
+    }
+
+    #[cfg(any(feature = "std", feature = "simd"))]
+    fn handle(&self, _: &EachBoxOnce) -> Self {
+        Tile { memory: self.memory.handle(), ..*self }
+    }
+}
+
+impl<A: Outputs, B: Outputs> Outputs for (A, B) {
+    fn move_to(&mut self, place: &Box4, proof: &EachBoxOnce) {
+        self.0.move_to(place, proof);
+        self.1.move_to(place, proof);
+    }
+
+    #[cfg(any(feature = "std", feature = "simd"))]
+    fn handle(&self, proof: &EachBoxOnce) -> Self {
+        (self.0.handle(proof), self.1.handle(proof))
+    }
+}
+
 impl<T: Copy> Tile<'_, T> {
+    /// The box's.
     pub fn shape(&self) -> [usize; 4] {
         self.shape
     }
@@ -179,85 +232,6 @@ impl<T: Copy> Tile<'_, T> {
     }
 }
 
-/// Only this file can make one: whoever shows it has seen to it that each box is handed out once.
-pub(crate) struct EachBoxOnce(());
-
-/// What is written by tiles: a view, or a pair of views of the same shape that are cut alike.
-pub(crate) trait Outputs {
-    type Tile<'t>
-    where
-        Self: 't;
-    fn shape(&self) -> [usize; 4];
-    /// The tile of a box that lies in the shape.
-    fn tile(&mut self, tile: &Box4) -> Self::Tile<'_>;
-    /// A second handle on the same elements, for another thread.
-    #[cfg(any(feature = "std", feature = "simd"))]
-    fn handle(&self, proof: &EachBoxOnce) -> Self;
-}
-
-/// A mutable view, ready to be handed out in tiles.
-pub(crate) struct Shared<'a, T> {
-    memory: Memory<'a, T>,
-    shape: [usize; 4],
-    strides: [usize; 4],
-}
-
-impl<'a, T> Shared<'a, T> {
-    pub fn new(view: ViewMut<'a, T>) -> Self {
-        let (shape, strides) = (view.shape(), view.strides());
-        Shared { memory: Memory::new(view.into_data()), shape, strides }
-    }
-}
-
-impl<T: Copy> Outputs for Shared<'_, T> {
-    type Tile<'t>
-        = Tile<'t, T>
-    where
-        Self: 't;
-
-    fn shape(&self) -> [usize; 4] {
-        self.shape
-    }
-
-    fn tile(&mut self, tile: &Box4) -> Tile<'_, T> {
-        for (part, len) in tile.iter().zip(self.shape) {
-            assert!(part.count > 0 && part.start + part.step * (part.count - 1) < len, "a box outside of the shape");
-        }
-        Tile {
-            memory: self.memory.reborrow(),
-            origin: (0..4).map(|i| tile[i].start * self.strides[i]).sum(),
-            shape: tile.map(|part| part.count),
-            // An axis of one element is never stepped along, so its stride may be any number.
-            strides: core::array::from_fn(|i| self.strides[i].wrapping_mul(tile[i].step)),
-        }
-    }
-
-    #[cfg(any(feature = "std", feature = "simd"))]
-    fn handle(&self, _: &EachBoxOnce) -> Self {
-        Shared { memory: self.memory.handle(), shape: self.shape, strides: self.strides }
-    }
-}
-
-impl<A: Outputs, B: Outputs> Outputs for (A, B) {
-    type Tile<'t>
-        = (A::Tile<'t>, B::Tile<'t>)
-    where
-        Self: 't;
-
-    fn shape(&self) -> [usize; 4] {
-        self.0.shape()
-    }
-
-    fn tile(&mut self, tile: &Box4) -> Self::Tile<'_> {
-        (self.0.tile(tile), self.1.tile(tile))
-    }
-
-    #[cfg(any(feature = "std", feature = "simd"))]
-    fn handle(&self, proof: &EachBoxOnce) -> Self {
-        (self.0.handle(proof), self.1.handle(proof))
-    }
-}
-
 /// Tiles to compute, and what computing one takes.
 pub(crate) struct Job<O> {
     pub grid: Grid,
@@ -270,10 +244,11 @@ pub(crate) struct Job<O> {
 
 impl<O: Outputs> Job<O> {
     /// Runs `f(box, tile, scratch)` for every box of the grid on the calling thread.
-    fn serial<T>(mut self, scratch: &mut [T], f: impl Fn(&Box4, O::Tile<'_>, &mut [T])) {
+    fn serial<T>(mut self, scratch: &mut [T], f: impl Fn(&Box4, &mut O, &mut [T])) {
         for i in 0..self.grid.count() {
-            let tile = self.grid.get(i);
-            f(&tile, self.outputs.tile(&tile), &mut scratch[..self.scratch_len]);
+            let place = self.grid.get(i);
+            self.outputs.move_to(&place, &EachBoxOnce(()));
+            f(&place, &mut self.outputs, &mut scratch[..self.scratch_len]);
         }
     }
 
@@ -283,7 +258,7 @@ impl<O: Outputs> Job<O> {
         self,
         scratch: &mut [T],
         _: &dyn Executor,
-        f: impl Fn(&Box4, O::Tile<'_>, &mut [T]),
+        f: impl Fn(&Box4, &mut O, &mut [T]),
     ) -> Result<(), Error> {
         self.serial(scratch, f);
         Ok(())
@@ -295,7 +270,7 @@ impl<O: Outputs> Job<O> {
         self,
         scratch: &mut [T],
         executor: &dyn Executor,
-        f: impl Fn(&Box4, O::Tile<'_>, &mut [T]) + Sync,
+        f: impl Fn(&Box4, &mut O, &mut [T]) + Sync,
     ) -> Result<(), Error>
     where
         O: Sync,
@@ -325,8 +300,9 @@ impl<O: Outputs> Job<O> {
                 if i >= boxes {
                     break;
                 }
-                let tile = self.grid.get(i);
-                f(&tile, outputs.tile(&tile), scratch);
+                let place = self.grid.get(i);
+                outputs.move_to(&place, &once);
+                f(&place, &mut outputs, scratch);
                 done.fetch_add(1, Ordering::Release);
             }
         });
@@ -363,10 +339,6 @@ mod shared {
             Memory { start: slice.as_mut_ptr(), len: slice.len(), slice: PhantomData }
         }
 
-        pub fn reborrow(&mut self) -> Memory<'_, T> {
-            self.handle()
-        }
-
         /// Another handle. It is private to `tiles.rs`, whose only user of more than one handle, `Job::run`, gives each
         /// box and each slot of the scratch memory to one task; a `Tile` checks that it stays in its box, boxes of a
         /// `Grid` do not meet, and a `ViewMut` has one index for each element.
@@ -395,10 +367,6 @@ mod exclusive {
     impl<'a, T> Memory<'a, T> {
         pub fn new(slice: &'a mut [T]) -> Self {
             Memory(slice)
-        }
-
-        pub fn reborrow(&mut self) -> Memory<'_, T> {
-            Memory(self.0)
         }
 
         #[inline(always)]
@@ -441,8 +409,9 @@ mod tests {
     #[should_panic(expected = "outside of the tile")]
     fn a_tile_keeps_to_its_box() {
         let mut data = [0; 24];
-        let mut shared = Shared::new(ViewMut::nhwc(&mut data, [1, 2, 3, 4]).unwrap());
+        let mut tile = Tile::new(ViewMut::nhwc(&mut data, [1, 2, 3, 4]).unwrap());
         let grid = Grid([Parts::whole(1), Parts::up_to(2, 1), Parts::whole(3), Parts::whole(4)]);
-        shared.tile(&grid.get(0)).put([0, 1, 0], 0, &[1]);
+        tile.move_to(&grid.get(0), &EachBoxOnce(()));
+        tile.put([0, 1, 0], 0, &[1]);
     }
 }
