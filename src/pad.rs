@@ -3,8 +3,8 @@
 use crate::element::Element;
 use crate::error::Error;
 use crate::run::Run;
-use crate::tensor::{View, ViewMut, expect_shape};
-use crate::tiles::{Box4, Grid, Parts, Shared, Tile};
+use crate::tensor::{View, ViewMut, check_shape};
+use crate::tiles::{Box4, Grid, Parts, Tile};
 
 /// Rows of a tile.
 const ROWS: usize = 4;
@@ -38,7 +38,7 @@ pub fn zero_pad<T: Element>(
         len.checked_add(before).and_then(|len| len.checked_add(after)).ok_or(Error::Overflow { argument: "pad" })
     };
     let shape = [n, padded(h, pad[0])?, padded(w, pad[1])?, c];
-    expect_shape("y", shape, y.shape())?;
+    check_shape("y", shape, y.shape())?;
     run.level_or_best()?;
     if shape.contains(&0) {
         return Ok(());
@@ -48,11 +48,11 @@ pub fn zero_pad<T: Element>(
     let grid =
         Grid([Parts::up_to(n, 1), Parts::up_to(shape[1], ROWS), Parts::whole(shape[2]), Parts::up_to(c, channels)]);
     let origin = [pad[0][0], pad[1][0]];
-    run.for_each_tile(grid, Shared::new(y), 0, shape.iter().product(), |part, y, _| pad_tile(x, origin, part, y))
+    run.for_each_tile(grid, Tile::new(y), 0, shape.iter().product(), |part, y, _| pad_tile(x, origin, part, y))
 }
 
 /// One tile: rows of `y`, all columns, some channels.
-fn pad_tile<T: Element>(x: View<'_, T>, origin: [usize; 2], part: &Box4, mut y: Tile<'_, T>) {
+fn pad_tile<T: Element>(x: View<'_, T>, origin: [usize; 2], part: &Box4, y: &mut Tile<'_, T>) {
     let [_, h, w, _] = x.shape();
     let [n, rows, cols, channels] = *part;
     let (zeros, mut buffer) = ([T::ZERO; CHANNELS], [T::ZERO; CHANNELS]);

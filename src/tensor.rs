@@ -20,11 +20,6 @@ fn nchw_strides(shape: [usize; 4]) -> Result<[usize; 4], Error> {
     Ok([plane.checked_mul(c).ok_or(Error::Overflow { argument: "shape" })?, w, 1, plane])
 }
 
-/// Refuses a view that has another shape than its call needs.
-pub(crate) fn expect_shape(argument: &'static str, expected: [usize; 4], given: [usize; 4]) -> Result<(), Error> {
-    if expected == given { Ok(()) } else { Err(Error::Shape { argument, expected, given }) }
-}
-
 /// Proves that every index of a view lies in a slice of `len` elements, and, for a mutable one, that no two indices
 /// share an element. Every view is made here, so every kernel may rely on it.
 fn prove(len: usize, shape: [usize; 4], strides: [usize; 4], mutable: bool) -> Result<(), Error> {
@@ -134,6 +129,18 @@ impl<'a, T> View<'a, T> {
     pub(crate) fn at(&self, index: [usize; 4]) -> usize {
         (0..4).map(|i| index[i] * self.strides[i]).sum()
     }
+}
+
+impl<T> View<'_, T> {
+    /// Refuses another shape than this.
+    pub(crate) fn check(&self, argument: &'static str, expected: [usize; 4]) -> Result<(), Error> {
+        check_shape(argument, expected, self.shape)
+    }
+}
+
+/// Refuses a shape that is not the expected one.
+pub(crate) fn check_shape(argument: &'static str, expected: [usize; 4], given: [usize; 4]) -> Result<(), Error> {
+    if given == expected { Ok(()) } else { Err(Error::Shape { argument, expected, given }) }
 }
 
 impl<'a, T: Copy> View<'a, T> {

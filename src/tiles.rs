@@ -254,12 +254,7 @@ impl<O: Outputs> Job<O> {
 
     /// Runs `f(box, tile, scratch)` once for every box of the grid. `scratch` has `workers * scratch_len` elements.
     #[cfg(not(any(feature = "std", feature = "simd")))]
-    pub fn run<T>(
-        self,
-        scratch: &mut [T],
-        _: &dyn Executor,
-        f: impl Fn(&Box4, &mut O, &mut [T]),
-    ) -> Result<(), Error> {
+    pub fn run<T>(self, scratch: &mut [T], _: &dyn Executor, f: impl Fn(&Box4, &mut O, &mut [T])) -> Result<(), Error> {
         self.serial(scratch, f);
         Ok(())
     }

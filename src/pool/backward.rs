@@ -14,8 +14,8 @@ use crate::element::Element;
 use crate::error::Error;
 use crate::run::{Run, Write};
 use crate::simd::{Op, Simd};
-use crate::tensor::{View, ViewMut, expect_shape};
-use crate::tiles::{Box4, Part, Shared};
+use crate::tensor::{View, ViewMut};
+use crate::tiles::{Box4, Part, Tile};
 use crate::window::{PoolAxis, Taps};
 use core::ops::Range;
 
@@ -23,7 +23,14 @@ use core::ops::Range;
 pub(super) trait Spread<T: Element>: Copy + Sync {
     /// Adds the gradients `dy` of channels `c..c + dy.len()`, to the window's own taps.
     /// Must be `#[inline(always)]`.
-    fn spread<S: Simd<T>, const N: usize>(self, s: S, meeting: &Meeting, memory: &mut Held<'_, T>, c: usize, dy: &[T]);
+    fn spread<S: Simd<T>, const N: usize>(
+        self,
+        s: S,
+        meeting: &Meeting,
+        memory: &mut Held<'_, '_, T>,
+        c: usize,
+        dy: &[T],
+    );
 }
 
 /// A window, and which of its taps a box owns.
@@ -37,12 +44,12 @@ pub(super) struct Meeting {
 }
 
 /// The pixels of a box: read from `x`, where a gradient depends on it, and added to in `dx`.
-pub(super) struct Held<'a, T> {
+pub(super) struct Held<'a, 'b, T> {
     x: Option<Source<'a, T>>,
-    dx: Target<'a, T>,
+    dx: Target<'a, 'b, T>,
 }
 
-impl<T: Element> Held<'_, T> {
+impl<T: Element> Held<'_, '_, T> {
     /// Channels of `dx` under own tap `[i, j]`.
     #[inline(always)]
     fn dx(&mut self, meeting: &Meeting, [i, j]: [usize; 2], c: usize, width: usize) -> &mut [T] {
@@ -78,14 +85,14 @@ pub(super) fn backward<T: Element>(
     run: Run<'_, T>,
 ) -> Result<(), Error> {
     let shape = pooled_shape(dx.shape(), &axes);
-    expect_shape("dy", shape, dy.shape())?;
+    dy.check("dy", shape)?;
     let level = run.level_or_best()?;
     if dx.shape().contains(&0) {
         return Ok(());
     }
     let tiling = Tiling::backward(&axes, x.as_ref(), dx.shape(), dx.strides());
     let work = work(&axes, shape).max(dx.shape().iter().fold(1, |work, &d| work.saturating_mul(d)));
-    run.for_each_tile(tiling.grid, Shared::new(dx), tiling.scratch_len(), work, |part, dx, scratch| {
+    run.for_each_tile(tiling.grid, Tile::new(dx), tiling.scratch_len(), work, |part, dx, scratch| {
         let [x_strip, dx_strip, pixel] = tiling.cut(scratch);
         let windows = [axes[0].touching(part[1].range()), axes[1].touching(part[2].range())];
         let x = x.map(|x| Source::new(x, &axes, windows.clone(), [&part[0], &part[3]], x_strip));
@@ -95,18 +102,18 @@ pub(super) fn backward<T: Element>(
 }
 
 /// One box of `dx`.
-struct Backward<'a, T, P> {
+struct Backward<'a, 'b, T, P> {
     axes: &'a [PoolAxis; 2],
     part: &'a Box4,
     windows: [Range<usize>; 2],
     dy: View<'a, T>,
-    memory: Held<'a, T>,
+    memory: Held<'a, 'b, T>,
     /// Room for the channels of one pixel of `dy`, where they are scattered.
     pixel: &'a mut [T],
     spread: P,
 }
 
-impl<T: Element, P: Spread<T>> Op<T> for Backward<'_, T, P> {
+impl<T: Element, P: Spread<T>> Op<T> for Backward<'_, '_, T, P> {
     type Out = ();
 
     #[inline(always)]
@@ -133,14 +140,14 @@ impl<T: Element, P: Spread<T>> Op<T> for Backward<'_, T, P> {
 }
 
 /// One pixel of `dy`.
-struct OneWindow<'a, 'm, T, P> {
+struct OneWindow<'a, 'm, 'b, T, P> {
     meeting: &'a Meeting,
     dy: &'a [T],
-    memory: &'a mut Held<'m, T>,
+    memory: &'a mut Held<'m, 'b, T>,
     spread: P,
 }
 
-impl<T: Element, P: Spread<T>> Chunked<T> for OneWindow<'_, '_, T, P> {
+impl<T: Element, P: Spread<T>> Chunked<T> for OneWindow<'_, '_, '_, T, P> {
     #[inline(always)]
     fn chunk<S: Simd<T>, const N: usize>(&mut self, s: S, c: usize, width: usize) {
         self.spread.spread::<S, N>(s, self.meeting, self.memory, c, &self.dy[c..][..width]);
@@ -153,7 +160,14 @@ pub(super) struct AllMaxima;
 
 impl<T: Element> Spread<T> for AllMaxima {
     #[inline(always)]
-    fn spread<S: Simd<T>, const N: usize>(self, s: S, meeting: &Meeting, memory: &mut Held<'_, T>, c: usize, dy: &[T]) {
+    fn spread<S: Simd<T>, const N: usize>(
+        self,
+        s: S,
+        meeting: &Meeting,
+        memory: &mut Held<'_, '_, T>,
+        c: usize,
+        dy: &[T],
+    ) {
         let Some(source) = memory.x else { return };
         let (window, width) = (&meeting.window, dy.len());
         let max = reduce::<T, Max, S, N>(s, &source, window, c, width);
@@ -179,7 +193,14 @@ pub(super) struct FirstMaximum;
 
 impl<T: Element> Spread<T> for FirstMaximum {
     #[inline(always)]
-    fn spread<S: Simd<T>, const N: usize>(self, s: S, meeting: &Meeting, memory: &mut Held<'_, T>, c: usize, dy: &[T]) {
+    fn spread<S: Simd<T>, const N: usize>(
+        self,
+        s: S,
+        meeting: &Meeting,
+        memory: &mut Held<'_, '_, T>,
+        c: usize,
+        dy: &[T],
+    ) {
         let Some(source) = memory.x else { return };
         let (window, width) = (&meeting.window, dy.len());
         let segments = Segments::new(window, meeting.width);
@@ -217,7 +238,14 @@ pub(super) struct Shares<F>(pub F);
 
 impl<T: Element, F: super::forward::Finish<T>> Spread<T> for Shares<F> {
     #[inline(always)]
-    fn spread<S: Simd<T>, const N: usize>(self, s: S, meeting: &Meeting, memory: &mut Held<'_, T>, c: usize, dy: &[T]) {
+    fn spread<S: Simd<T>, const N: usize>(
+        self,
+        s: S,
+        meeting: &Meeting,
+        memory: &mut Held<'_, '_, T>,
+        c: usize,
+        dy: &[T],
+    ) {
         let width = dy.len();
         let divisor = s.splat(self.0.divisor(&meeting.window).unwrap_or(T::ONE));
         let mut share = load::<T, S, N>(s, dy);

@@ -7,8 +7,8 @@ use crate::element::Element;
 use crate::error::Error;
 use crate::run::Run;
 use crate::simd::{Op, Simd};
-use crate::tensor::{View, ViewMut, expect_shape};
-use crate::tiles::{Box4, Shared, Tile};
+use crate::tensor::{View, ViewMut, check_shape};
+use crate::tiles::{Box4, Tile};
 use crate::window::PoolAxis;
 use core::marker::PhantomData;
 
@@ -27,14 +27,14 @@ pub(super) fn forward<T: Element, F: Finish<T>>(
     finish: F,
     run: Run<'_, T>,
 ) -> Result<(), Error> {
-    expect_shape("y", pooled_shape(x.shape(), &axes), y.shape())?;
+    check_shape("y", pooled_shape(x.shape(), &axes), y.shape())?;
     let level = run.level_or_best()?;
     if y.shape().contains(&0) {
         return Ok(());
     }
     let tiling = Tiling::forward(&axes, &x);
     let work = work(&axes, y.shape());
-    run.for_each_tile(tiling.grid, Shared::new(y), tiling.scratch_len(), work, |part, y, scratch| {
+    run.for_each_tile(tiling.grid, Tile::new(y), tiling.scratch_len(), work, |part, y, scratch| {
         let [strip, _, pixel] = tiling.cut(scratch);
         let source = Source::new(x, &axes, [part[1].range(), part[2].range()], [&part[0], &part[3]], strip);
         T::at(level, Forward { axes: &axes, part, source, y, pixel, finish });
@@ -48,21 +48,21 @@ pub(super) fn work(axes: &[PoolAxis; 2], shape: [usize; 4]) -> usize {
 }
 
 /// One tile of `y`.
-struct Forward<'a, T, F> {
+struct Forward<'a, 'b, T, F> {
     axes: &'a [PoolAxis; 2],
     part: &'a Box4,
     source: Source<'a, T>,
-    y: Tile<'a, T>,
+    y: &'a mut Tile<'b, T>,
     /// Room for the channels of one pixel, where `y` has them scattered.
     pixel: &'a mut [T],
     finish: F,
 }
 
-impl<T: Element, F: Finish<T>> Op<T> for Forward<'_, T, F> {
+impl<T: Element, F: Finish<T>> Op<T> for Forward<'_, '_, T, F> {
     type Out = ();
 
     #[inline(always)]
-    fn run<S: Simd<T>>(mut self, s: S) {
+    fn run<S: Simd<T>>(self, s: S) {
         let [_, rows, cols, channels] = *self.part;
         for oy in 0..rows.count {
             let in_rows = self.axes[0].taps(rows.start + oy);

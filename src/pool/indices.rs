@@ -12,8 +12,8 @@ use crate::element::Element;
 use crate::error::Error;
 use crate::run::{Run, Write};
 use crate::simd::{Op, Simd};
-use crate::tensor::{View, ViewMut, expect_shape};
-use crate::tiles::{Box4, Shared, Tile};
+use crate::tensor::{View, ViewMut, check_shape};
+use crate::tiles::{Box4, Tile};
 use crate::window::PoolAxis;
 use core::ops::Range;
 
@@ -135,8 +135,8 @@ pub(super) fn forward_with_indices<T: Element>(
 ) -> Result<(), Error> {
     let [_, h, w, _] = x.shape();
     let shape = pooled_shape(x.shape(), &axes);
-    expect_shape("y", shape, y.shape())?;
-    expect_shape("indices", shape, indices.shape())?;
+    check_shape("y", shape, y.shape())?;
+    check_shape("indices", shape, indices.shape())?;
     i64::try_from(h.saturating_mul(w)).map_err(|_| Error::Overflow { argument: "indices" })?;
     let level = run.level_or_best()?;
     if shape.contains(&0) {
@@ -144,7 +144,7 @@ pub(super) fn forward_with_indices<T: Element>(
     }
     let tiling = Tiling::forward(&axes, &x);
     let work = work(&axes, shape);
-    let outputs = (Shared::new(y), Shared::new(indices));
+    let outputs = (Tile::new(y), Tile::new(indices));
     run.for_each_tile(tiling.grid, outputs, tiling.scratch_len(), work, |part, (y, indices), scratch| {
         let [strip, _, pixel] = tiling.cut(scratch);
         let source = Source::new(x, &axes, [part[1].range(), part[2].range()], [&part[0], &part[3]], strip);
@@ -153,20 +153,20 @@ pub(super) fn forward_with_indices<T: Element>(
 }
 
 /// One tile of `y` and of the indices.
-struct WithIndices<'a, T> {
+struct WithIndices<'a, 'b, T> {
     axes: &'a [PoolAxis; 2],
     part: &'a Box4,
     source: Source<'a, T>,
-    y: Tile<'a, T>,
-    indices: Tile<'a, i64>,
+    y: &'a mut Tile<'b, T>,
+    indices: &'a mut Tile<'b, i64>,
     pixel: &'a mut [T],
 }
 
-impl<T: Element> Op<T> for WithIndices<'_, T> {
+impl<T: Element> Op<T> for WithIndices<'_, '_, T> {
     type Out = ();
 
     #[inline(always)]
-    fn run<S: Simd<T>>(mut self, s: S) {
+    fn run<S: Simd<T>>(self, s: S) {
         let [_, rows, cols, channels] = *self.part;
         for oy in 0..rows.count {
             let in_rows = self.axes[0].taps(rows.start + oy);
@@ -174,7 +174,7 @@ impl<T: Element> Op<T> for WithIndices<'_, T> {
                 let window = Window { rows: in_rows, cols: self.axes[1].taps(cols.start + ox) };
                 let y = &mut self.pixel[..channels.count];
                 let segments = Segments::new(&window, self.axes[1].input());
-                let (source, indices, at) = (&self.source, &mut self.indices, [0, oy, ox]);
+                let (source, indices, at) = (&self.source, &mut *self.indices, [0, oy, ox]);
                 by_chunks(s, channels.count, Named { source, window: &window, segments, y, indices, at });
                 self.y.put(at, 0, y);
             }
@@ -232,18 +232,18 @@ pub(super) fn backward_from_indices<T: Element>(
 ) -> Result<(), Error> {
     let [_, h, w, _] = dx.shape();
     let shape = pooled_shape(dx.shape(), &axes);
-    expect_shape("dy", shape, dy.shape())?;
-    expect_shape("indices", shape, indices.shape())?;
+    dy.check("dy", shape)?;
+    indices.check("indices", shape)?;
     run.level_or_best()?;
     check_indices(indices, h.saturating_mul(w))?;
     if dx.shape().contains(&0) {
         return Ok(());
     }
-    let work = 4usize.saturating_mul(work(&axes, shape));
+    let work = dx.shape().iter().product::<usize>().saturating_add(shape.iter().product());
     // An index may point anywhere in its plane, so a task owns whole planes.
-    run.for_each_tile(Tiling::planes(dx.shape()), Shared::new(dx), 0, work, |part, mut dx, _| {
+    run.for_each_tile(Tiling::planes(dx.shape()), Tile::new(dx), 0, work, |part, dx, _| {
         if write == Write::Replace {
-            zero(&mut dx);
+            zero(dx);
         }
         for (oy, ox) in (0..shape[1]).flat_map(|oy| (0..shape[2]).map(move |ox| (oy, ox))) {
             for c in 0..part[3].count {

@@ -7,7 +7,7 @@ use super::{Regions, Ties, indices, pooled_shape};
 use crate::element::Element;
 use crate::error::Error;
 use crate::run::{Run, Write};
-use crate::tensor::{View, ViewMut, expect_shape};
+use crate::tensor::{View, ViewMut, check_shape};
 use crate::window::Padding;
 
 /// A maximum pool: `y[n, oy, ox, c] = max x[n, iy, ix, c]` over the window of `(oy, ox)`.
@@ -157,7 +157,7 @@ impl MaxPool2d {
         run: Run<'_, T>,
     ) -> Result<(), Error> {
         let axes = self.regions.axes(x.shape())?;
-        expect_shape("dx", x.shape(), dx.shape())?;
+        check_shape("dx", x.shape(), dx.shape())?;
         match ties {
             Ties::All => backward(axes, Some(x), dy, dx, AllMaxima, write, run),
             Ties::First => backward(axes, Some(x), dy, dx, FirstMaximum, write, run),

@@ -178,21 +178,21 @@ impl<'a, T> Row<'a, T> {
 }
 
 /// A tile that is added to: in place, or, where there is one, in a strip.
-pub(super) struct Target<'a, T> {
-    tile: Tile<'a, T>,
+pub(super) struct Target<'a, 'b, T> {
+    tile: &'a mut Tile<'b, T>,
     strip: &'a mut [T],
     row: usize,
     channels: usize,
 }
 
-impl<'a, T: Element> Target<'a, T> {
+impl<'a, 'b, T: Element> Target<'a, 'b, T> {
     /// Zeros, or what was there.
-    pub fn new(tile: Tile<'a, T>, strip: &'a mut [T], write: Write) -> Self {
+    pub fn new(tile: &'a mut Tile<'b, T>, strip: &'a mut [T], write: Write) -> Self {
         let [_, rows, cols, channels] = tile.shape();
         let mut target = Target { tile, strip, row: cols * channels, channels };
         if target.strip.is_empty() {
             if write == Write::Replace {
-                zero(&mut target.tile);
+                zero(target.tile);
             }
         } else if write == Write::Replace {
             target.strip.fill(T::ZERO);
@@ -215,7 +215,7 @@ impl<'a, T: Element> Target<'a, T> {
     }
 
     /// Brings a strip to its place.
-    pub fn finish(mut self) {
+    pub fn finish(self) {
         if self.strip.is_empty() {
             return;
         }
