@@ -2,6 +2,7 @@
 //! again in every crate that calls it.
 
 use crate::conv::kernels::{Depthwise, GemmTile, SumPixels, WeightsByChannel, WeightsByGemm};
+use crate::pool::kernels::{AllMaxima, Backward, FirstMaximum, Forward, Max, Mean, Shares, WithIndices};
 use crate::simd::{Dispatch, Level};
 
 /// Declares the kernels, and instantiates each one for both types.
@@ -26,4 +27,10 @@ kernels! {
     conv_weights_by_gemm: WeightsByGemm<'_, '_, Self>,
     conv_weights_by_channel: WeightsByChannel<'_, '_, Self>,
     conv_sum_pixels: SumPixels<'_, '_, Self>,
+    max_pool: Forward<'_, '_, Self, Max>,
+    max_pool_with_indices: WithIndices<'_, '_, Self>,
+    max_pool_backward_all: Backward<'_, '_, Self, AllMaxima>,
+    max_pool_backward_first: Backward<'_, '_, Self, FirstMaximum>,
+    average_pool: Forward<'_, '_, Self, Mean>,
+    average_pool_backward: Backward<'_, '_, Self, Shares>,
 }
