@@ -25,13 +25,13 @@ pub enum Level {
     /// AVX-512F, 512 bits.
     Avx512,
     /// Four lanes of plain code, for tests.
-    #[cfg(feature = "testing")]
+    #[cfg(all(feature = "testing", debug_assertions))]
     Emulated4,
     /// Eight lanes of plain code, for tests.
-    #[cfg(feature = "testing")]
+    #[cfg(all(feature = "testing", debug_assertions))]
     Emulated8,
     /// Sixteen lanes of plain code and the register tile of [`Level::Avx512`], for tests.
-    #[cfg(feature = "testing")]
+    #[cfg(all(feature = "testing", debug_assertions))]
     Emulated16,
 }
 
