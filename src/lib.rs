@@ -6,19 +6,24 @@
 extern crate alloc;
 
 mod activation;
+mod batch_norm;
 mod conv;
 mod element;
 mod error;
 mod executor;
 mod gemm;
 mod kernels;
+pub mod once;
+mod pad;
+mod pool;
 mod run;
 mod simd;
 mod tensor;
 mod tiles;
 mod window;
 
-pub use activation::Activation;
+pub use activation::{Activation, prelu_backward_slope};
+pub use batch_norm::BatchNorm;
 pub use conv::{
     Accuracy, Algorithm, Candidate, Conv2d, ConvTranspose2d, Epilogue, Options, PackedBackwardInput, PackedConv2d,
     PackedConvTranspose2d, ParseAlgorithmError, Plan, PreparedBackwardWeights, Refusal, Weights, WeightsMut,
@@ -29,6 +34,8 @@ pub use error::Error;
 #[cfg(feature = "rayon")]
 pub use executor::Rayon;
 pub use executor::{Executor, Serial};
+pub use pad::zero_pad;
+pub use pool::{AvgPool2d, MaxPool2d, Ties};
 pub use run::{Run, Workspace, Write};
 pub use simd::{Level, Machine, ParseLevelError};
 pub use tensor::{Tensor, View, ViewMut};

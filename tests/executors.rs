@@ -137,7 +137,7 @@ fn a_panic_of_the_executor_is_its_callers() {
 
 /// The outputs of all kernels that go image by image, for a batch.
 fn by_image<T: Number>(setting: Setting) -> Vec<Kernel<T>> {
-    let sums_over_the_batch = |kernel: &Kernel<T>| kernel.name.starts_with("dw") || kernel.name.starts_with("db");
+    let sums_over_the_batch = |kernel: &Kernel<T>| ["dw", "db", "dslope"].iter().any(|name| kernel.name.starts_with(name));
     setting.kernels().into_iter().filter(|kernel| !sums_over_the_batch(kernel)).collect()
 }
 

@@ -8,7 +8,7 @@ mod common;
 use common::conv::{HeldWeights, ORDERS, Order};
 use common::kernels::{FORMS, Form, Kernel, Setting};
 use common::*;
-use gemmule::{Conv2d, Level, Options, Run, Serial, Weights, WeightsMut, Write};
+use gemmule::{Conv2d, Level, MaxPool2d, Options, Run, Serial, Weights, WeightsMut, Write};
 use std::marker::PhantomData;
 use std::ptr::null_mut;
 
@@ -167,6 +167,28 @@ fn weights() {
                 let (x, dy) = (form.view(&x, [1, 4, 5, c]).unwrap(), form.view(&y, [1, 3, 3, c + 1]).unwrap());
                 prepared.backward(x, dy, dw, Write::Accumulate, Run::new()).unwrap();
             }
+        }
+    }
+}
+
+#[test]
+fn indices_of_maxima() {
+    let pool = MaxPool2d::new([2, 2], [1, 2]).padding([[1, 0], [0, 1]]);
+    for (level, edge) in Level::available().flat_map(|level| [(level, Edge::Start), (level, Edge::End)]) {
+        for c in 1..=33 {
+            let [form, other] = [c, c + 1].map(|i| FORMS[i % 3]);
+            let shape = [1, 4, 5, c];
+            let out = pool.output_shape(shape).unwrap();
+            let x = Guarded::new(&Random(1).reals::<f32>([1, 1, 1, form.len(shape)]).data, edge);
+            let mut y = Guarded::filled(other.len(out), f32::NAN, edge);
+            let mut indices = Guarded::filled(form.len(out), -1, edge);
+            let run = || Run::new().level(level);
+            let to = other.view_mut(&mut y, out).unwrap();
+            let at = form.view_mut(&mut indices, out).unwrap();
+            pool.forward_with_indices(form.view(&x, shape).unwrap(), to, at, run()).unwrap();
+            let mut dx = Guarded::filled(other.len(shape), f32::NAN, edge);
+            let (dy, at) = (other.view(&y, out).unwrap(), form.view(&indices, out).unwrap());
+            pool.backward_from_indices(dy, at, other.view_mut(&mut dx, shape).unwrap(), Write::Replace, run()).unwrap();
         }
     }
 }

@@ -3,9 +3,11 @@
 use super::conv::ALGORITHMS;
 use super::{Number, Random};
 use gemmule::{
-    Activation, Algorithm, Conv2d, ConvTranspose2d, Epilogue, Error, Level, Options, Run, View, ViewMut, Weights,
-    WeightsMut, Write, conv_backward_bias,
+    Activation, Algorithm, AvgPool2d, Conv2d, ConvTranspose2d, Epilogue, Error, Level, MaxPool2d, Options, Run, Ties,
+    View, ViewMut, Weights, WeightsMut, Write, conv_backward_bias, prelu_backward_slope, zero_pad,
 };
+use gemmule_reference::Array4;
+use std::sync::Mutex;
 
 /// What a kernel is run on, what it is run with, and what it returns.
 type Compute<T> = dyn Fn(&[&[T]], &mut [T], Run<'_, T>) -> Result<(), Error> + Send + Sync;
@@ -19,8 +21,10 @@ pub struct Kernel<T> {
     pub output: usize,
     /// Elements of scratch memory that one worker needs, where that is known beforehand.
     pub workspace: Option<usize>,
-    /// Whether a run takes memory from nobody but the workspace.
+    /// Whether a run takes memory from others than the workspace.
     pub allocates: bool,
+    /// Whether it has a level; else it moves numbers about, and computes nothing.
+    pub has_level: bool,
     pub compute: Box<Compute<T>>,
 }
 
@@ -108,6 +112,9 @@ impl Setting {
         all.push(self.backward_weights("dw", same(Conv2d::new(c, c, [3, 2]))));
         all.push(self.backward_weights("dw, a channel a group", same(Conv2d::new(c, c, [3, 2])).groups(c)));
         all.push(self.backward_bias());
+        all.extend(self.pools());
+        all.extend(self.activations());
+        all.push(self.zero_pad());
         all
     }
 
@@ -123,6 +130,7 @@ impl Setting {
             inputs: vec![x.len(shape), y.len(out)],
             output: y.len(out),
             workspace: Some(packed.plan().workspace_len(1)),
+            has_level: true,
             allocates: algorithm == Algorithm::Matrixmultiply,
             compute: Box::new(move |inputs, output, run| {
                 let residual = y.view(inputs[1], out)?;
@@ -143,6 +151,7 @@ impl Setting {
             inputs: vec![x.len(shape)],
             output: y.len(out),
             workspace: Some(packed.plan().workspace_len(1)),
+            has_level: true,
             allocates: algorithm == Algorithm::Matrixmultiply,
             compute: Box::new(move |inputs, output, run| {
                 packed.forward(x.view(inputs[0], shape)?, y.view_mut(output, out)?, &Epilogue::new(), run)
@@ -160,6 +169,7 @@ impl Setting {
             inputs: vec![y.len(out)],
             output: x.len(shape),
             workspace: Some(packed.plan().workspace_len(1)),
+            has_level: true,
             allocates: algorithm == Algorithm::Matrixmultiply,
             compute: Box::new(move |inputs, output, run| {
                 packed.backward(y.view(inputs[0], out)?, x.view_mut(output, shape)?, Write::Replace, run)
@@ -176,6 +186,7 @@ impl Setting {
             inputs: vec![x.len(shape), y.len(out)],
             output: w.iter().product(),
             workspace: Some(prepared.workspace_len(1)),
+            has_level: true,
             allocates: false,
             compute: Box::new(move |inputs, output, run| {
                 let (x, dy) = (x.view(inputs[0], shape)?, y.view(inputs[1], out)?);
@@ -191,10 +202,117 @@ impl Setting {
             inputs: vec![y.len(shape)],
             output: shape[3],
             workspace: Some(0),
+            has_level: true,
             allocates: false,
             compute: Box::new(move |inputs, output, run| {
                 conv_backward_bias(y.view(inputs[0], shape)?, output, Write::Replace, run.level(level))
             }),
         }
+    }
+
+    /// From one input of this setting's shape and form to an output of another shape.
+    fn simple<T: Number>(
+        &self,
+        name: &str,
+        out: [usize; 4],
+        f: impl Fn(View<'_, T>, ViewMut<'_, T>, Run<'_, T>) -> Result<(), Error> + Send + Sync + 'static,
+    ) -> Kernel<T> {
+        let Setting { shape, x, y, level } = *self;
+        Kernel {
+            name: format!("{name} at {level}, {x:?} to {y:?}"),
+            inputs: vec![x.len(shape)],
+            output: y.len(out),
+            workspace: None,
+            has_level: true,
+            allocates: false,
+            compute: Box::new(move |inputs, output, run| {
+                f(x.view(inputs[0], shape)?, y.view_mut(output, out)?, run.level(level))
+            }),
+        }
+    }
+
+    fn pools<T: Number>(&self) -> Vec<Kernel<T>> {
+        let Setting { shape, x, y, level } = *self;
+        let max = MaxPool2d::new([3, 2], [2, 1]).padding([[1, 1], [1, 0]]);
+        let average = AvgPool2d::new([3, 2], [2, 1]).padding([[1, 1], [1, 0]]).ceil_mode(true);
+        let (out, mean) = (max.output_shape(shape).unwrap(), average.output_shape(shape).unwrap());
+        let indices = Mutex::new(vec![0i64; out.iter().product()]);
+        let mut all = vec![
+            self.simple("max pool", out, move |x, y, run| max.forward(x, y, run)),
+            self.simple("max pool with indices", out, move |x, y, run| {
+                let mut indices = indices.lock().unwrap();
+                max.forward_with_indices(x, y, ViewMut::nhwc(&mut indices, out)?, run)
+            }),
+            self.simple("average pool", mean, move |x, y, run| average.forward(x, y, run)),
+            self.simple("global average pool", [shape[0], 1, 1, shape[3]], |x, y, run| {
+                AvgPool2d::global().forward(x, y, run)
+            }),
+        ];
+        for ties in [Ties::All, Ties::First] {
+            all.push(Kernel {
+                inputs: vec![x.len(shape), y.len(out)],
+                output: x.len(shape),
+                compute: Box::new(move |inputs, output, run| {
+                    let (from, dy, dx) = (x.view(inputs[0], shape)?, y.view(inputs[1], out)?, x.view_mut(output, shape)?);
+                    max.backward(from, dy, dx, ties, Write::Replace, run.level(level))
+                }),
+                ..self.simple(&format!("max pool backward, {ties:?}"), out, |_, _, _| Ok(()))
+            });
+        }
+        // An index may point anywhere in its plane.
+        let plane = shape[1] * shape[2];
+        let indices = Array4::from_fn(out, |[_, oy, ox, c]| ((oy * 5 + ox * 3 + c) % plane) as i64).data;
+        all.push(Kernel {
+            inputs: vec![y.len(out)],
+            output: x.len(shape),
+            has_level: false,
+            compute: Box::new(move |inputs, output, run| {
+                let (dy, dx) = (y.view(inputs[0], out)?, x.view_mut(output, shape)?);
+                max.backward_from_indices(dy, View::nhwc(&indices, out)?, dx, Write::Replace, run.level(level))
+            }),
+            ..self.simple("max pool backward from indices", out, |_, _, _| Ok(()))
+        });
+        all.push(Kernel {
+            inputs: vec![y.len(mean)],
+            output: x.len(shape),
+            compute: Box::new(move |inputs, output, run| {
+                let (dy, dx) = (y.view(inputs[0], mean)?, x.view_mut(output, shape)?);
+                average.backward(dy, dx, Write::Replace, run.level(level))
+            }),
+            ..self.simple("average pool backward", mean, |_, _, _| Ok(()))
+        });
+        all
+    }
+
+    fn activations<T: Number>(&self) -> Vec<Kernel<T>> {
+        let Setting { shape, x, y, level } = *self;
+        let slopes = Random(10).reals::<T>([1, 1, 1, shape[3]]).data;
+        let no_scratch = |kernel: Kernel<T>| Kernel { workspace: Some(0), ..kernel };
+        let silu = no_scratch(self.simple("silu", shape, |x, y, run| Activation::Silu.forward(x, y, run)));
+        let backward = Kernel {
+            inputs: vec![x.len(shape), y.len(shape)],
+            output: x.len(shape),
+            compute: Box::new(move |inputs, output, run| {
+                let (from, dy, dx) = (x.view(inputs[0], shape)?, y.view(inputs[1], shape)?, x.view_mut(output, shape)?);
+                Activation::PRelu(&slopes).backward(from, dy, dx, Write::Replace, run.level(level))
+            }),
+            ..no_scratch(self.simple("prelu backward", shape, |_, _, _| Ok(())))
+        };
+        let slope = Kernel {
+            inputs: vec![x.len(shape), y.len(shape)],
+            output: shape[3],
+            compute: Box::new(move |inputs, output, run| {
+                let (from, dy) = (x.view(inputs[0], shape)?, y.view(inputs[1], shape)?);
+                prelu_backward_slope(from, dy, output, Write::Replace, run.level(level))
+            }),
+            ..no_scratch(self.simple("dslope", shape, |_, _, _| Ok(())))
+        };
+        vec![silu, backward, slope]
+    }
+
+    fn zero_pad<T: Number>(&self) -> Kernel<T> {
+        let [n, h, w, c] = self.shape;
+        let kernel = self.simple("zero pad", [n, h + 3, w + 1, c], |x, y, run| zero_pad(x, [[1, 2], [0, 1]], y, run));
+        Kernel { workspace: Some(0), has_level: false, ..kernel }
     }
 }
