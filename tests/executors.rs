@@ -9,7 +9,7 @@ use gemmule::{Error, Executor, Level, Run, Serial};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Large enough that every kernel is split: more than 65,536 operations, and more than one tile.
-const LARGE: [usize; 4] = [2, 21, 19, 131];
+const LARGE: [usize; 4] = [2, 23, 22, 67];
 
 fn bits<T: Number>(values: &[T]) -> Vec<u64> {
     values.iter().map(|&x| x.bits()).collect()
@@ -80,7 +80,14 @@ fn wrong(workers: usize, run: impl Fn(usize, &(dyn Fn(usize) + Sync)) + Sync + '
 }
 
 fn at_once(threads: usize, f: impl Fn(usize) + Sync) {
-    std::thread::scope(|scope| (0..threads).for_each(|i| drop(scope.spawn({ let f = &f; move || f(i) }))));
+    std::thread::scope(|scope| {
+        (0..threads).for_each(|i| {
+            drop(scope.spawn({
+                let f = &f;
+                move || f(i)
+            }))
+        })
+    });
 }
 
 fn wrong_executors() -> Vec<(&'static str, Box<dyn Executor>)> {
@@ -111,11 +118,11 @@ fn wrong_executors_give_the_result_or_an_error() {
                 Err(error) => panic!("{error}: {} on {name}", kernel.name),
             }
         }
-        let never = kernel.output(Run::new().executor(&Never));
+        let never = kernel.output(Run::new().executor(&Never)).map(|output| bits(&output) == expected);
         if cfg!(any(feature = "std", feature = "simd")) {
             assert!(matches!(never, Err(Error::Executor { done: 0, expected: 2.. })), "{}: {never:?}", kernel.name);
         } else {
-            assert_eq!(bits(&never.unwrap()), expected, "a build without features runs on the calling thread");
+            assert_eq!(never, Ok(true), "a build without features runs on the calling thread");
         }
     }
 }
@@ -129,15 +136,17 @@ fn a_panic_of_the_executor_is_its_callers() {
         task(0);
         panic!("after the work");
     });
-    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| kernel.output(Run::new().executor(&*panics))));
+    let caught =
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| kernel.output(Run::new().executor(&*panics))));
     assert_eq!(caught.is_err(), cfg!(any(feature = "std", feature = "simd")));
     // Nothing is poisoned by it.
-    assert_eq!(bits(&kernel.output(Run::new()).unwrap()), expected);
+    assert!(bits(&kernel.output(Run::new()).unwrap()) == expected);
 }
 
 /// The outputs of all kernels that go image by image, for a batch.
 fn by_image<T: Number>(setting: Setting) -> Vec<Kernel<T>> {
-    let sums_over_the_batch = |kernel: &Kernel<T>| ["dw", "db", "dslope"].iter().any(|name| kernel.name.starts_with(name));
+    let sums_over_the_batch =
+        |kernel: &Kernel<T>| ["dw", "db", "dslope"].iter().any(|name| kernel.name.starts_with(name));
     setting.kernels().into_iter().filter(|kernel| !sums_over_the_batch(kernel)).collect()
 }
 
@@ -152,8 +161,10 @@ fn alone_and_in_a_batch<T: Number>(level: Level, [h, w, c]: [usize; 3], [x, y]: 
             (batch.compute)(&inputs, &mut together, Run::new()).unwrap();
             for image in 0..n {
                 // From where an image starts to where it ends, in each tensor of the batch.
-                let cut = |len: usize, one: usize| image * ((len - one) / (n - 1))..image * ((len - one) / (n - 1)) + one;
-                let part: Vec<&[T]> = inputs.iter().zip(&single.inputs).map(|(x, &one)| &x[cut(x.len(), one)]).collect();
+                let cut =
+                    |len: usize, one: usize| image * ((len - one) / (n - 1))..image * ((len - one) / (n - 1)) + one;
+                let part: Vec<&[T]> =
+                    inputs.iter().zip(&single.inputs).map(|(x, &one)| &x[cut(x.len(), one)]).collect();
                 let mut alone = vec![T::NAN; single.output];
                 (single.compute)(&part, &mut alone, Run::new()).unwrap();
                 let together = &together[cut(batch.output, single.output)];
