@@ -1,6 +1,7 @@
 //! Every kernel by name, compiled here: once for each type and level, with this crate's optimization level, instead of
 //! again in every crate that calls it.
 
+use crate::activation::kernels::{Backward, Forward, Slopes};
 use crate::conv::kernels::{Depthwise, GemmTile, SumPixels, WeightsByChannel, WeightsByGemm};
 use crate::simd::{Dispatch, Level};
 
@@ -21,6 +22,9 @@ macro_rules! kernels {
 }
 
 kernels! {
+    activation_forward: Forward<'_, '_, Self>,
+    activation_backward: Backward<'_, '_, Self>,
+    prelu_backward_slope: Slopes<'_, '_, Self>,
     conv_gemm_tile: GemmTile<'_, '_, Self>,
     conv_depthwise: Depthwise<'_, '_, Self>,
     conv_weights_by_gemm: WeightsByGemm<'_, '_, Self>,

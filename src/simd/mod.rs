@@ -13,6 +13,7 @@ mod avx512;
 mod emulated;
 mod level;
 mod machine;
+pub(crate) mod math;
 #[cfg(feature = "simd")]
 mod portable;
 mod scalar;
@@ -80,7 +81,7 @@ pub trait Simd<T>: Copy {
 }
 
 /// A type whose vectors every level has.
-pub trait Dispatch: Copy + PartialOrd {
+pub trait Dispatch: Copy + PartialOrd + math::Constants {
     /// The bit pattern moved up by the width of the mantissa; see [`Simd::exponent`].
     fn exponent(self) -> Self;
     /// Runs `op` at `level`, which must be one that is available; at the scalar level otherwise.
