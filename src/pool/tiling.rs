@@ -189,7 +189,7 @@ impl<'a, 'b, T: Element> Target<'a, 'b, T> {
     /// Zeros, or what was there.
     pub fn new(tile: &'a mut Tile<'b, T>, strip: &'a mut [T], write: Write) -> Self {
         let [_, rows, cols, channels] = tile.shape();
-        let mut target = Target { tile, strip, row: cols * channels, channels };
+        let target = Target { tile, strip, row: cols * channels, channels };
         if target.strip.is_empty() {
             if write == Write::Replace {
                 zero(target.tile);
