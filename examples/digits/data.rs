@@ -12,7 +12,7 @@ pub const PIXELS: usize = SIDE * SIDE;
 pub const CLASSES: usize = 10;
 
 const FILE: &[u8] = include_bytes!("digits.csv.gz");
-/// The file's white.
+/// The file's darkest ink.
 const MAXIMUM: f32 = 16.0;
 /// One image in so many of each class is held out.
 const HELD_OUT: usize = 5;
@@ -50,9 +50,9 @@ pub fn split(mut digits: Vec<Digit>, rng: &mut Rng) -> (Vec<Digit>, Vec<Digit>) 
     (train, held_out)
 }
 
-/// The image, shifted by up to a pixel each way.
-pub fn shifted(digit: &Digit, rng: &mut Rng) -> [f32; PIXELS] {
-    let (dy, dx) = (rng.isize(-1..=1), rng.isize(-1..=1));
+/// The image, half of the time shifted by up to a pixel each way.
+pub fn augmented(digit: &Digit, rng: &mut Rng) -> [f32; PIXELS] {
+    let [dy, dx] = if rng.bool() { [rng.isize(-1..=1), rng.isize(-1..=1)] } else { [0, 0] };
     std::array::from_fn(|p| {
         let y = (p / SIDE).checked_add_signed(dy).filter(|&y| y < SIDE);
         let x = (p % SIDE).checked_add_signed(dx).filter(|&x| x < SIDE);

@@ -57,8 +57,8 @@ impl Conv {
     /// For batches of up to `x[0]` images of the shape `x`, `[n, h, w, c]`.
     pub fn new(name: &'static str, conv: Conv2d, x: [usize; 4], rng: &mut Rng, runner: &mut Runner) -> Result<Conv> {
         let shape = conv.weight_shape()?;
-        // He et al., "Delving deep into rectifiers", 2015: the variance 2 / fan-in, here of a uniform distribution.
-        let limit = (6.0 / (shape[0] * shape[1] * shape[2]) as f32).sqrt();
+        // Uniform below 1 / sqrt(fan-in), as PyTorch.
+        let limit = 1.0 / ((shape[0] * shape[1] * shape[2]) as f32).sqrt();
         let weights: Vec<f32> = (0..shape.iter().product()).map(|_| limit * (2.0 * rng.f32() - 1.0)).collect();
         let bias = vec![0.0; conv.out_channels()];
 

@@ -39,7 +39,7 @@ struct Arguments {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Passes over the images
-    #[arg(long, default_value = "30")]
+    #[arg(long, default_value = "25")]
     epochs: NonZeroUsize,
     /// Images of a training step
     #[arg(long, default_value = "32")]
@@ -64,7 +64,9 @@ struct Arguments {
 fn main() -> Result<()> {
     match run(&Arguments::parse(), &mut stdout().lock()) {
         // Whoever read the output has seen enough.
-        Err(error) if error.downcast_ref().is_some_and(|e: &std::io::Error| e.kind() == ErrorKind::BrokenPipe) => Ok(()),
+        Err(error) if error.downcast_ref().is_some_and(|e: &std::io::Error| e.kind() == ErrorKind::BrokenPipe) => {
+            Ok(())
+        }
         result => result,
     }
 }
@@ -75,7 +77,8 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<()> {
     let mut runner = Runner::new(level, executor(arguments.threads.map(NonZeroUsize::get))?);
     let (seed, epochs, batch) = (arguments.seed, arguments.epochs.get(), arguments.batch.get());
     let mut training = Training::new(Settings { seed, epochs, batch }, &mut runner)?;
-    let setting = format!("{} level, {} thread(s), seed {seed}", runner.level(), runner.threads());
+    let threads = if runner.threads() == 1 { "1 thread".into() } else { format!("{} threads", runner.threads()) };
+    let setting = format!("level {}, {threads}, seed {seed}", runner.level());
     let (train, held_out) = (training.train_len(), training.held_out().len());
     let parameters = training.network().parameter_count();
     writeln!(out, "{train} images to learn from, {held_out} held out; {parameters} parameters; {setting}\n")?;
@@ -133,6 +136,9 @@ fn executor(threads: Option<usize>) -> Result<Box<dyn Executor>> {
 /// Without the feature `rayon` there is one thread.
 #[cfg(not(feature = "rayon"))]
 fn executor(threads: Option<usize>) -> Result<Box<dyn Executor>> {
-    anyhow::ensure!(threads.is_none_or(|threads| threads == 1), "--threads: this build has no threads (feature `rayon`)");
+    anyhow::ensure!(
+        threads.is_none_or(|threads| threads == 1),
+        "--threads: this build has no threads (feature `rayon`)"
+    );
     Ok(Box::new(Serial))
 }

@@ -9,18 +9,18 @@ use fastrand::Rng;
 use gemmule::{AvgPool2d, Conv2d, MaxPool2d};
 
 /// Filters of the first layer, and their height and width.
-pub const FILTERS: usize = 16;
+pub const FILTERS: usize = 24;
 pub const FILTER_SIDE: usize = 5;
 /// Channels of the second layer.
-const CHANNELS: usize = 32;
+const CHANNELS: usize = 64;
 
 /// ```text
-/// image           [n, 8, 8, 1]
-/// conv1  5x5, ReLU     [n, 8, 8, 16]
-/// max pool 2x2    [n, 4, 4, 16]
-/// conv2  3x3, ReLU     [n, 4, 4, 32]
-/// avg pool 2x2    [n, 2, 2, 32]
-/// dense           [n, 1, 1, 10]    a 1x1 convolution of [n, 1, 1, 128]
+/// image              [n, 8, 8, 1]
+/// conv1 5x5, ReLU    [n, 8, 8, 24]
+/// max pool 2x2       [n, 4, 4, 24]
+/// conv2 3x3, ReLU    [n, 4, 4, 64]
+/// avg pool 2x2       [n, 2, 2, 64]
+/// dense              [n, 1, 1, 10]    a 1x1 convolution of [n, 1, 1, 256]
 /// ```
 pub struct Network {
     layers: Vec<Box<dyn Layer>>,

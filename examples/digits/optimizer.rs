@@ -28,9 +28,9 @@ pub struct Adam {
     steps: usize,
 }
 
-const RATE: f32 = 4e-3;
+const RATE: f32 = 1e-2;
 const WARM_UP: f32 = 0.1;
-const DECAY: f32 = 0.02;
+const DECAY: f32 = 0.1;
 const BETA1: f32 = 0.9;
 const BETA2: f32 = 0.99;
 const EPSILON: f32 = 1e-8;

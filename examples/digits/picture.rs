@@ -23,10 +23,10 @@ pub struct Picture<'a> {
 
 type Area<'a, 'b> = DrawingArea<SVGBackend<'b>, Shift>;
 
-const SIZE: (u32, u32) = (1200, 860);
+const SIZE: (u32, u32) = (1200, 872);
 const MARGIN: i32 = 48;
 /// Left edge of the right column.
-const RIGHT: i32 = 776;
+const RIGHT: i32 = 880;
 
 const PAPER: RGBColor = RGBColor(255, 255, 255);
 const PANEL: RGBColor = RGBColor(243, 244, 247);
@@ -55,39 +55,47 @@ impl Picture<'_> {
     }
 
     fn learning_curve(&self, root: &Area) -> Result<()> {
-        let lowest = self.epochs.iter().map(|e| e.accuracy).fold(1.0, f64::min);
-        let bottom = ((lowest * 20.0).floor() * 5.0).min(95.0);
-        let accuracy = self.epochs.iter().map(|e| (e.number as f64, 100.0 * e.accuracy)).collect();
+        let curve = |f: fn(&Epoch) -> f64| self.epochs.iter().map(|e| (e.number as f64, f(e))).collect::<Vec<_>>();
+        let accuracy = curve(|e| 100.0 * e.accuracy);
+        // What is worth looking at happens at the top.
+        let reached = accuracy.iter().map(|&(_, percent)| percent).fold(0.0, f64::max);
+        let floor = if reached > 95.0 { 90.0 } else { 0.0 };
         heading(root, "Accuracy on held-out digits, %", (MARGIN, 116))?;
-        let place = [(MARGIN, 142), (RIGHT - 60, 320)];
-        self.chart(root, place, bottom..100.4, &[(accuracy, BLUE, None)], |y| format!("{y:.0}"))?;
+        let place = [(MARGIN, 142), (RIGHT - 16, 330)];
+        let range = floor..100.0 + 0.02 * (100.0 - floor);
+        let labels: [fn(&f64) -> String; 2] = [|y| format!("{y:.0}"), |y| format!("{y:.1}")];
+        self.chart(root, place, range, &[(above(floor, &accuracy), BLUE)], labels)?;
 
-        let series = |f: fn(&Epoch) -> f64| self.epochs.iter().map(|e| (e.number as f64, f(e).max(1e-6))).collect();
-        let (train, held_out): (Vec<_>, Vec<_>) = (series(|e| e.loss), series(|e| e.held_out_loss));
-        let all = || train.iter().chain(&held_out).map(|&(_, loss)| loss);
-        let range = all().fold(f64::INFINITY, f64::min) * 0.8..all().fold(0.0, f64::max) * 1.25;
-        heading(root, "Loss (cross-entropy, logarithmic) over epochs", (MARGIN, 340))?;
-        let place = [(MARGIN, 366), (RIGHT - 60, 570)];
-        let series = [(train, RED, Some("training, shifted images")), (held_out, GREEN, Some("held out"))];
-        self.chart(root, place, range.log_scale(), &series, |y| format!("{y}"))
+        let (train, held_out) = (curve(|e| e.loss.max(1e-6)), curve(|e| e.held_out_loss.max(1e-6)));
+        let losses = || train.iter().chain(&held_out).map(|&(_, loss)| loss);
+        let range = losses().fold(f64::INFINITY, f64::min) * 0.8..losses().fold(0.0, f64::max) * 1.25;
+        heading(root, "Loss (cross-entropy, logarithmic) over epochs", (MARGIN, 356))?;
+        text(root, "training, shifted images", (RIGHT - 146, 358), 16, RED, HPos::Right)?;
+        text(root, "held out", (RIGHT - 64, 358), 16, GREEN, HPos::Right)?;
+        let place = [(MARGIN, 382), (RIGHT - 16, 594)];
+        let series = [(train, RED), (held_out, GREEN)];
+        self.chart(root, place, range.log_scale(), &series, [|y| format!("{y}"), |y| format!("{y:.3}")])
     }
 
-    /// Some lines over the epochs, each with a dot at its end.
+    /// Some lines over the epochs, each with a dot and its value at its end.
     fn chart<Y>(
         &self,
         root: &Area,
         [(left, top), (right, bottom)]: [(i32, i32); 2],
         y: impl AsRangedCoord<CoordDescType = Y, Value = f64>,
-        series: &[(Vec<(f64, f64)>, RGBColor, Option<&str>)],
-        label: fn(&f64) -> String,
+        series: &[(Vec<(f64, f64)>, RGBColor)],
+        [axis_label, end_label]: [fn(&f64) -> String; 2],
     ) -> Result<()>
     where
         Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
     {
         let area = root.clone().shrink((left, top), (right - left, bottom - top));
         let epochs = 0.0..self.epochs.len() as f64 * 1.005;
-        let mut chart =
-            ChartBuilder::on(&area).x_label_area_size(24).y_label_area_size(46).build_cartesian_2d(epochs, y)?;
+        let mut chart = ChartBuilder::on(&area)
+            .margin_right(44)
+            .x_label_area_size(24)
+            .y_label_area_size(46)
+            .build_cartesian_2d(epochs, y)?;
         chart
             .configure_mesh()
             .bold_line_style(GRID)
@@ -97,52 +105,49 @@ impl Picture<'_> {
             .x_labels(8)
             .y_labels(6)
             .x_label_formatter(&|x| format!("{x:.0}"))
-            .y_label_formatter(&label)
+            .y_label_formatter(&axis_label)
             .draw()?;
-        for (line, color, name) in series {
-            let drawn = chart.draw_series(LineSeries::new(line.iter().copied(), color.stroke_width(3)))?;
-            if let Some(name) = name {
-                let color = *color;
-                drawn
-                    .label(*name)
-                    .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 20, y)], color.stroke_width(3)));
-            }
-            chart.draw_series(line.last().map(|&last| Circle::new(last, 5, color.filled())))?;
-        }
-        if series.iter().any(|(_, _, name)| name.is_some()) {
-            chart
-                .configure_series_labels()
-                .position(SeriesLabelPosition::UpperRight)
-                .background_style(PAPER)
-                .label_font(style(15, INK))
-                .draw()?;
+        let end = |line: &[(f64, f64)]| line.last().map_or(0.0, |&(_, y)| y);
+        let highest = series.iter().map(|(line, _)| end(line)).fold(f64::NEG_INFINITY, f64::max);
+        for (line, color) in series {
+            chart.draw_series(LineSeries::new(line.iter().copied(), color.stroke_width(3)))?;
+            // Labels of lines that end close together keep apart.
+            let (side, dy) = if end(line) == highest { (VPos::Bottom, 5) } else { (VPos::Top, -5) };
+            let style = style(15, *color).pos(Pos::new(HPos::Left, side));
+            chart.draw_series(line.last().map(|last| {
+                EmptyElement::at(*last)
+                    + Circle::new((0, 0), 5, color.filled())
+                    + Text::new(end_label(&last.1), (9, dy), style)
+            }))?;
         }
         Ok(())
     }
 
     fn first_layer(&self, root: &Area) -> Result<()> {
         const COLUMNS: usize = 4;
-        const CELL: i32 = 16;
-        const STEP: i32 = FILTER_SIDE as i32 * CELL + 14;
+        const CELL: i32 = 12;
+        const STEP: i32 = FILTER_SIDE as i32 * CELL + 11;
+        const TOP: i32 = 146;
+        const WIDTH: i32 = COLUMNS as i32 * STEP - 12;
         heading(root, &format!("The {FILTERS} filters of the first layer"), (RIGHT, 116))?;
         let most = self.filters.iter().map(|w| w.abs()).fold(f32::MIN_POSITIVE, f32::max);
         for filter in 0..FILTERS {
-            let corner = (RIGHT + (filter % COLUMNS) as i32 * STEP, 150 + (filter / COLUMNS) as i32 * STEP);
-            pixels(root, corner, FILTER_SIDE, CELL, |i| diverging(self.filters[i * FILTERS + filter] / most))?;
+            let corner = (RIGHT + (filter % COLUMNS) as i32 * STEP, TOP + (filter / COLUMNS) as i32 * STEP);
+            pixels(root, corner, FILTER_SIDE, CELL, |i| Some(diverging(self.filters[i * FILTERS + filter] / most)))?;
         }
         // The scale.
-        let (top, width) = (150 + 4 * STEP + 6, 4 * STEP - 14);
         const STEPS: i32 = 24;
+        let top = TOP + FILTERS.div_ceil(COLUMNS) as i32 * STEP;
         for i in 0..STEPS {
             let color = diverging((2 * i + 1 - STEPS) as f32 / (STEPS - 1) as f32);
-            rectangle(root, (RIGHT + i * width / STEPS, top), (RIGHT + (i + 1) * width / STEPS, top + 10), color)?;
+            rectangle(root, (RIGHT + i * WIDTH / STEPS, top), (RIGHT + (i + 1) * WIDTH / STEPS, top + 8), color)?;
         }
         for (label, x, side) in [
-            (format!("-{most:.2}"), RIGHT, HPos::Left),
-            ("0".into(), RIGHT + width / 2, HPos::Center),
-            (format!("+{most:.2}"), RIGHT + width, HPos::Right),
+            (format!("−{most:.1}"), RIGHT, HPos::Left),
+            ("0".into(), RIGHT + WIDTH / 2, HPos::Center),
+            (format!("+{most:.1}"), RIGHT + WIDTH, HPos::Right),
         ] {
-            text(root, &label, (x, top + 16), 14, SOFT, side)?;
+            text(root, &label, (x, top + 12), 14, SOFT, side)?;
         }
         Ok(())
     }
@@ -151,25 +156,26 @@ impl Picture<'_> {
     fn misread(&self, root: &Area) -> Result<()> {
         const SHOWN: usize = 7;
         const CELL: i32 = 16;
-        const STEP: i32 = 160;
-        let mut readings = self.readings.clone();
+        const STEP: i32 = 162;
         let certainty = |r: &Reading| r.probabilities[r.digit()];
-        readings.sort_by(|(_, a), (_, b)| {
-            a.is_right().cmp(&b.is_right()).then(certainty(a).total_cmp(&certainty(b)))
-        });
-        let wrong = readings.iter().filter(|(_, reading)| !reading.is_right()).count();
-        let title = match wrong {
-            0 => format!("None of {} held-out digits is misread; the least certain", readings.len()),
-            _ if wrong < SHOWN => {
-                format!("{wrong} of {} held-out digits misread, then the least certain", readings.len())
+        let (mut wrong, mut right): (Vec<_>, Vec<_>) = self.readings.iter().partition(|(_, r)| !r.is_right());
+        wrong.sort_by(|(_, a), (_, b)| certainty(b).total_cmp(&certainty(a)));
+        right.sort_by(|(_, a), (_, b)| certainty(a).total_cmp(&certainty(b)));
+        let all = self.readings.len();
+        let title = match wrong.len() {
+            0 => format!("Not one of {all} held-out digits is misread; the least certain"),
+            1..SHOWN => {
+                format!("{} of {all} held-out digits misread, and the least certain of the others", wrong.len())
             }
-            _ => format!("{wrong} of {} held-out digits misread, some of them", readings.len()),
+            _ => format!("{} of {all} held-out digits misread, the most certain ones", wrong.len()),
         };
-        heading(root, &title, (MARGIN, 604))?;
-        for (i, (digit, reading)) in readings.iter().take(SHOWN).enumerate() {
-            let (x, y) = (MARGIN + i as i32 * STEP, 640);
-            pixels(root, (x, y), SIDE, CELL, |p| blend(PANEL, INK, digit.pixels[p]))?;
-            let middle = x + SIDE as i32 * CELL / 2;
+        heading(root, &title, (MARGIN, 626))?;
+        for (i, (digit, reading)) in wrong.iter().chain(&right).take(SHOWN).enumerate() {
+            let (x, y) = (MARGIN + i as i32 * STEP, 660);
+            let side = SIDE as i32 * CELL - 1;
+            rectangle(root, (x, y), (x + side, y + side), PANEL)?;
+            pixels(root, (x, y), SIDE, CELL, |p| (digit.pixels[p] > 0.0).then(|| blend(PANEL, INK, digit.pixels[p])))?;
+            let middle = x + side / 2;
             let color = if reading.is_right() { GREEN } else { RED };
             let read = format!("read as {} ({:.0} %)", reading.digit(), 100.0 * certainty(reading));
             text(root, &format!("a {}", reading.label), (middle, y + 136), 17, INK, HPos::Center)?;
@@ -195,13 +201,30 @@ fn rectangle(root: &Area, from: (i32, i32), to: (i32, i32), color: RGBColor) -> 
     Ok(root.draw(&Rectangle::new([from, to], color.filled()))?)
 }
 
-/// A square image of squares, with a hair of paper between them.
-fn pixels(root: &Area, (x, y): (i32, i32), side: usize, cell: i32, color: impl Fn(usize) -> RGBColor) -> Result<()> {
-    for i in 0..side * side {
+/// A square image of squares, with a hair between them. What has no color is left as it is.
+fn pixels(
+    root: &Area,
+    (x, y): (i32, i32),
+    side: usize,
+    cell: i32,
+    color: impl Fn(usize) -> Option<RGBColor>,
+) -> Result<()> {
+    for (i, color) in (0..side * side).filter_map(|i| Some((i, color(i)?))) {
         let corner = (x + (i % side) as i32 * cell, y + (i / side) as i32 * cell);
-        rectangle(root, corner, (corner.0 + cell - 1, corner.1 + cell - 1), color(i))?;
+        rectangle(root, corner, (corner.0 + cell - 1, corner.1 + cell - 1), color)?;
     }
     Ok(())
+}
+
+/// A curve from where it first reaches `floor`; what falls below later stays on it.
+fn above(floor: f64, curve: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let start = curve.iter().position(|&(_, y)| y >= floor).unwrap_or(0);
+    let mut part: Vec<_> = curve[start..].iter().map(|&(x, y)| (x, y.max(floor))).collect();
+    if start > 0 {
+        let [(x0, y0), (x1, y1)] = [curve[start - 1], curve[start]];
+        part.insert(0, (x0 + (x1 - x0) * (floor - y0) / (y1 - y0), floor));
+    }
+    part
 }
 
 /// From red (-1) over the panel's grey (0) to blue (1).

@@ -61,16 +61,17 @@ pub struct Training {
 }
 
 impl Training {
-    pub fn new(settings: Settings, runner: &mut Runner) -> Result<Training> {
+    pub fn new(mut settings: Settings, runner: &mut Runner) -> Result<Training> {
         let mut rng = Rng::with_seed(settings.seed);
         let (train, held_out) = data::split(data::load()?, &mut rng);
+        settings.batch = settings.batch.min(train.len());
         let network = Network::new(settings.batch, &mut rng, runner)?;
         Ok(Training {
-            adam: Adam::new(settings.epochs * train.len().div_ceil(settings.batch)),
+            adam: Adam::new(settings.epochs.saturating_mul(train.len().div_ceil(settings.batch))),
             images: vec![0.0; settings.batch * PIXELS],
             labels: Vec::with_capacity(settings.batch),
             dlogits: vec![0.0; settings.batch * CLASSES],
-            epochs: Vec::with_capacity(settings.epochs),
+            epochs: Vec::new(),
             settings,
             rng,
             train,
@@ -86,7 +87,7 @@ impl Training {
         for digits in self.train.chunks(self.settings.batch) {
             self.labels.clear();
             for (digit, image) in digits.iter().zip(self.images.chunks_mut(PIXELS)) {
-                image.copy_from_slice(&data::shifted(digit, &mut self.rng));
+                image.copy_from_slice(&data::augmented(digit, &mut self.rng));
                 self.labels.push(digit.label);
             }
             let logits = self.network.forward(digits.len(), &self.images, runner)?;
