@@ -13,6 +13,7 @@ mod error;
 mod executor;
 mod gemm;
 mod kernels;
+pub mod once;
 mod pad;
 mod pool;
 mod run;

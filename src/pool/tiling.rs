@@ -77,8 +77,7 @@ impl Tiling {
         let blocks = TILES.div_ceil((tiles(h, rows) * tiles(w, cols)).max(1));
         let mut channels = c.div_ceil(blocks).next_multiple_of(64).min(c);
         let pixels = strips[0].saturating_add(strips[1]);
-        if pixels > 0 {
-            let room = STRIP / pixels;
+        if let Some(room) = STRIP.checked_div(pixels) {
             channels = channels.min(if room >= 16 { room / 16 * 16 } else { room });
         }
         let in_place = pixels == 0 || channels < FEW.min(c);
