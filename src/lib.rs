@@ -12,6 +12,8 @@ mod error;
 mod executor;
 mod gemm;
 mod kernels;
+mod pad;
+mod pool;
 mod run;
 mod simd;
 mod tensor;
@@ -29,6 +31,8 @@ pub use error::Error;
 #[cfg(feature = "rayon")]
 pub use executor::Rayon;
 pub use executor::{Executor, Serial};
+pub use pad::zero_pad;
+pub use pool::{AvgPool2d, MaxPool2d, Ties};
 pub use run::{Run, Workspace, Write};
 pub use simd::{Level, Machine, ParseLevelError};
 pub use tensor::{Tensor, View, ViewMut};
