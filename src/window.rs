@@ -274,10 +274,17 @@ impl Sampling {
         // Ascending: base + t * step in 0..input. Descending: the same from the other end.
         let (lowest, step) =
             if self.step >= 0 { (base, self.step) } else { (base + (self.taps as isize - 1) * self.step, -self.step) };
-        let step = step.max(1);
         let clamp = |t: isize| t.clamp(0, self.taps as isize) as usize;
-        let start = clamp(-(lowest.div_euclid(step)));
-        let end = clamp((self.input as isize - lowest + step - 1).div_euclid(step));
+        let (start, end) = match step {
+            // Undilated, the case that counts: no division.
+            1 => (clamp(-lowest), clamp(self.input as isize - lowest)),
+            // A single tap in its class may have no step.
+            step => {
+                let step = step.max(1);
+                let inside = self.input as isize - lowest;
+                (clamp(-(lowest.div_euclid(step))), clamp((inside + step - 1).div_euclid(step)))
+            }
+        };
         let end = end.max(start);
         if self.step >= 0 { start..end } else { self.taps - end..self.taps - start }
     }
