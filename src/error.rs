@@ -35,6 +35,17 @@ pub enum Error {
         /// What it is.
         given: isize,
     },
+    /// An element of a slice is outside of what is allowed.
+    Value {
+        /// The argument's name.
+        argument: &'static str,
+        /// Which element.
+        index: usize,
+        /// What it has to be.
+        expected: &'static str,
+        /// What it is.
+        given: f64,
+    },
     /// A kernel, with its dilation, does not fit into the padded input.
     KernelTooLarge {
         /// `"height"` or `"width"`.
@@ -114,6 +125,9 @@ impl fmt::Display for Error {
                 write!(f, "{argument}: expected {expected} elements, got {given}")
             }
             Error::Parameter { argument, expected, given } => write!(f, "{argument}: expected {expected}, got {given}"),
+            Error::Value { argument, index, expected, given } => {
+                write!(f, "{argument}: expected {expected} at index {index}, got {given}")
+            }
             Error::KernelTooLarge { axis, kernel, padded } => {
                 write!(f, "kernel: expected at most {padded} (the padded input) along the {axis}, got {kernel}")
             }

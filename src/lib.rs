@@ -6,12 +6,14 @@
 extern crate alloc;
 
 mod activation;
+mod batch_norm;
 mod conv;
 mod element;
 mod error;
 mod executor;
 mod gemm;
 mod kernels;
+pub mod once;
 mod pad;
 mod pool;
 mod run;
@@ -20,7 +22,8 @@ mod tensor;
 mod tiles;
 mod window;
 
-pub use activation::Activation;
+pub use activation::{Activation, prelu_backward_slope};
+pub use batch_norm::BatchNorm;
 pub use conv::{
     Accuracy, Algorithm, Candidate, Conv2d, ConvTranspose2d, Epilogue, Options, PackedBackwardInput, PackedConv2d,
     PackedConvTranspose2d, ParseAlgorithmError, Plan, PreparedBackwardWeights, Refusal, Weights, WeightsMut,

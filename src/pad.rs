@@ -11,6 +11,14 @@ const ROWS: usize = 4;
 /// Channels of a tile where they are not contiguous: so few that the cache keeps a line of each.
 const CHANNELS: usize = 16;
 
+/// `[n, top + h + bottom, left + w + right, c]`.
+pub(crate) fn padded_shape([n, h, w, c]: [usize; 4], pad: [[usize; 2]; 2]) -> Result<[usize; 4], Error> {
+    let padded = |len: usize, [before, after]: [usize; 2]| {
+        len.checked_add(before).and_then(|len| len.checked_add(after)).ok_or(Error::Overflow { argument: "pad" })
+    };
+    Ok([n, padded(h, pad[0])?, padded(w, pad[1])?, c])
+}
+
 /// `y[n, top + iy, left + ix, c] = x[n, iy, ix, c]`, zero elsewhere.
 ///
 /// `x` is `[n, h, w, c]`, `pad` is `[[top, bottom], [left, right]]`, and `y` is
@@ -33,11 +41,7 @@ pub fn zero_pad<T: Element>(
     y: ViewMut<'_, T>,
     run: Run<'_, T>,
 ) -> Result<(), Error> {
-    let [n, h, w, c] = x.shape();
-    let padded = |len: usize, [before, after]: [usize; 2]| {
-        len.checked_add(before).and_then(|len| len.checked_add(after)).ok_or(Error::Overflow { argument: "pad" })
-    };
-    let shape = [n, padded(h, pad[0])?, padded(w, pad[1])?, c];
+    let shape @ [n, _, _, c] = padded_shape(x.shape(), pad)?;
     check_shape("y", shape, y.shape())?;
     run.level_or_best()?;
     if shape.contains(&0) {

@@ -2,11 +2,12 @@
 
 use super::backward::{Shares, backward};
 use super::chunk::{Sum, Window};
-use super::forward::{Finish, forward};
+use super::forward::{Finish, Forward, forward};
 use super::{Regions, pooled_shape};
 use crate::element::Element;
 use crate::error::Error;
 use crate::run::{Run, Write};
+use crate::simd::Level;
 use crate::tensor::{View, ViewMut};
 use crate::window::Padding;
 
@@ -37,7 +38,7 @@ pub struct AvgPool2d {
 
 /// The mean of the taps that count.
 #[derive(Clone, Copy)]
-struct Mean {
+pub struct Mean {
     count_include_pad: bool,
 }
 
@@ -49,6 +50,10 @@ impl<T: Element> Finish<T> for Mean {
         let count = if self.count_include_pad { window.padded() } else { window.valid() };
         // Without taps that count the sum is 0, and stays so.
         Some(T::from_f64(count.max(1) as f64))
+    }
+
+    fn launch(level: Level, op: Forward<'_, '_, T, Self>) {
+        T::average_pool(level, op);
     }
 }
 

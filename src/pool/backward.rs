@@ -5,7 +5,9 @@
 //! the bits do not depend on who did what. [`Write::Accumulate`] starts from the old values instead of zeros; the
 //! additions are the same.
 
+use super::average::Mean;
 use super::chunk::{Chunked, Max, Window, by_chunks, load, reduce, store};
+use super::forward::Finish;
 use super::forward::work;
 use super::indices::{Segments, winner};
 use super::pooled_shape;
@@ -13,7 +15,7 @@ use super::tiling::{Source, Target, Tiling};
 use crate::element::Element;
 use crate::error::Error;
 use crate::run::{Run, Write};
-use crate::simd::{Op, Simd};
+use crate::simd::{Level, Op, Simd};
 use crate::tensor::{View, ViewMut};
 use crate::tiles::{Box4, Part, Tile};
 use crate::window::{PoolAxis, Taps};
@@ -31,6 +33,8 @@ pub(super) trait Spread<T: Element>: Copy + Sync {
         c: usize,
         dy: &[T],
     );
+    /// Runs the kernel of this gradient.
+    fn launch(level: Level, op: Backward<'_, '_, T, Self>);
 }
 
 /// A window, and which of its taps a box owns.
@@ -75,12 +79,12 @@ fn own(taps: &Taps, part: &Part) -> (Range<usize>, usize) {
 }
 
 /// Runs a gradient over all windows. `x` is there if the gradient depends on it.
-pub(super) fn backward<T: Element>(
+pub(super) fn backward<T: Element, P: Spread<T>>(
     axes: [PoolAxis; 2],
     x: Option<View<'_, T>>,
     dy: View<'_, T>,
     dx: ViewMut<'_, T>,
-    spread: impl Spread<T>,
+    spread: P,
     write: Write,
     run: Run<'_, T>,
 ) -> Result<(), Error> {
@@ -97,12 +101,12 @@ pub(super) fn backward<T: Element>(
         let windows = [axes[0].touching(part[1].range()), axes[1].touching(part[2].range())];
         let x = x.map(|x| Source::new(x, &axes, windows.clone(), [&part[0], &part[3]], x_strip));
         let memory = Held { x, dx: Target::new(dx, dx_strip, write) };
-        T::at(level, Backward { axes: &axes, part, windows, dy, memory, pixel, spread });
+        P::launch(level, Backward { axes: &axes, part, windows, dy, memory, pixel, spread });
     })
 }
 
 /// One box of `dx`.
-struct Backward<'a, 'b, T, P> {
+pub struct Backward<'a, 'b, T, P> {
     axes: &'a [PoolAxis; 2],
     part: &'a Box4,
     windows: [Range<usize>; 2],
@@ -156,9 +160,13 @@ impl<T: Element, P: Spread<T>> Chunked<T> for OneWindow<'_, '_, '_, T, P> {
 
 /// Every tap that equals the maximum gets the gradient.
 #[derive(Clone, Copy)]
-pub(super) struct AllMaxima;
+pub struct AllMaxima;
 
 impl<T: Element> Spread<T> for AllMaxima {
+    fn launch(level: Level, op: Backward<'_, '_, T, Self>) {
+        T::max_pool_backward_all(level, op);
+    }
+
     #[inline(always)]
     fn spread<S: Simd<T>, const N: usize>(
         self,
@@ -189,9 +197,13 @@ impl<T: Element> Spread<T> for AllMaxima {
 
 /// The tap that the index names gets the gradient.
 #[derive(Clone, Copy)]
-pub(super) struct FirstMaximum;
+pub struct FirstMaximum;
 
 impl<T: Element> Spread<T> for FirstMaximum {
+    fn launch(level: Level, op: Backward<'_, '_, T, Self>) {
+        T::max_pool_backward_first(level, op);
+    }
+
     #[inline(always)]
     fn spread<S: Simd<T>, const N: usize>(
         self,
@@ -234,9 +246,13 @@ impl<T: Element> Spread<T> for FirstMaximum {
 
 /// Every tap gets an equal share.
 #[derive(Clone, Copy)]
-pub(super) struct Shares<F>(pub F);
+pub struct Shares(pub(super) Mean);
 
-impl<T: Element, F: super::forward::Finish<T>> Spread<T> for Shares<F> {
+impl<T: Element> Spread<T> for Shares {
+    fn launch(level: Level, op: Backward<'_, '_, T, Self>) {
+        T::average_pool_backward(level, op);
+    }
+
     #[inline(always)]
     fn spread<S: Simd<T>, const N: usize>(
         self,

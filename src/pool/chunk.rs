@@ -83,7 +83,7 @@ pub(super) trait Reduce<T: Element>: Copy + Sync {
 }
 
 #[derive(Clone, Copy)]
-pub(super) struct Max;
+pub struct Max;
 
 impl<T: Element> Reduce<T> for Max {
     const START: T = T::NEG_INFINITY;

@@ -6,7 +6,7 @@ use super::tiling::{Source, Tiling};
 use crate::element::Element;
 use crate::error::Error;
 use crate::run::Run;
-use crate::simd::{Op, Simd};
+use crate::simd::{Level, Op, Simd};
 use crate::tensor::{View, ViewMut, check_shape};
 use crate::tiles::{Box4, Tile};
 use crate::window::PoolAxis;
@@ -17,6 +17,8 @@ pub(super) trait Finish<T: Element>: Copy + Sync {
     type Reduce: Reduce<T>;
     /// What the reduction is divided by, if by anything.
     fn divisor(self, window: &Window) -> Option<T>;
+    /// Runs the kernel of this reduction.
+    fn launch(level: Level, op: Forward<'_, '_, T, Self>);
 }
 
 /// Runs a reduction over all windows.
@@ -37,7 +39,7 @@ pub(super) fn forward<T: Element, F: Finish<T>>(
     run.for_each_tile(tiling.grid, Tile::new(y), tiling.scratch_len(), work, |part, y, scratch| {
         let [strip, _, pixel] = tiling.cut(scratch);
         let source = Source::new(x, &axes, [part[1].range(), part[2].range()], [&part[0], &part[3]], strip);
-        T::at(level, Forward { axes: &axes, part, source, y, pixel, finish });
+        F::launch(level, Forward { axes: &axes, part, source, y, pixel, finish });
     })
 }
 
@@ -48,7 +50,7 @@ pub(super) fn work(axes: &[PoolAxis; 2], shape: [usize; 4]) -> usize {
 }
 
 /// One tile of `y`.
-struct Forward<'a, 'b, T, F> {
+pub struct Forward<'a, 'b, T, F> {
     axes: &'a [PoolAxis; 2],
     part: &'a Box4,
     source: Source<'a, T>,

@@ -148,12 +148,12 @@ pub(super) fn forward_with_indices<T: Element>(
     run.for_each_tile(tiling.grid, outputs, tiling.scratch_len(), work, |part, (y, indices), scratch| {
         let [strip, _, pixel] = tiling.cut(scratch);
         let source = Source::new(x, &axes, [part[1].range(), part[2].range()], [&part[0], &part[3]], strip);
-        T::at(level, WithIndices { axes: &axes, part, source, y, indices, pixel });
+        T::max_pool_with_indices(level, WithIndices { axes: &axes, part, source, y, indices, pixel });
     })
 }
 
 /// One tile of `y` and of the indices.
-struct WithIndices<'a, 'b, T> {
+pub struct WithIndices<'a, 'b, T> {
     axes: &'a [PoolAxis; 2],
     part: &'a Box4,
     source: Source<'a, T>,

@@ -2,11 +2,12 @@
 
 use super::backward::{AllMaxima, FirstMaximum, backward};
 use super::chunk::{Max, Window};
-use super::forward::{Finish, forward};
+use super::forward::{Finish, Forward, forward};
 use super::{Regions, Ties, indices, pooled_shape};
 use crate::element::Element;
 use crate::error::Error;
 use crate::run::{Run, Write};
+use crate::simd::Level;
 use crate::tensor::{View, ViewMut, check_shape};
 use crate::window::Padding;
 
@@ -39,6 +40,10 @@ impl<T: Element> Finish<T> for Max {
     #[inline(always)]
     fn divisor(self, _: &Window) -> Option<T> {
         None
+    }
+
+    fn launch(level: Level, op: Forward<'_, '_, T, Self>) {
+        T::max_pool(level, op);
     }
 }
 

@@ -11,6 +11,15 @@ mod indices;
 mod max;
 mod tiling;
 
+/// What runs at a level.
+pub(crate) mod kernels {
+    pub use super::average::Mean;
+    pub use super::backward::{AllMaxima, Backward, FirstMaximum, Shares};
+    pub use super::chunk::Max;
+    pub use super::forward::Forward;
+    pub use super::indices::WithIndices;
+}
+
 pub use average::AvgPool2d;
 pub use max::MaxPool2d;
 

@@ -77,8 +77,7 @@ impl Tiling {
         let blocks = TILES.div_ceil((tiles(h, rows) * tiles(w, cols)).max(1));
         let mut channels = c.div_ceil(blocks).next_multiple_of(64).min(c);
         let pixels = strips[0].saturating_add(strips[1]);
-        if pixels > 0 {
-            let room = STRIP / pixels;
+        if let Some(room) = STRIP.checked_div(pixels) {
             channels = channels.min(if room >= 16 { room / 16 * 16 } else { room });
         }
         let in_place = pixels == 0 || channels < FEW.min(c);
@@ -189,7 +188,7 @@ impl<'a, 'b, T: Element> Target<'a, 'b, T> {
     /// Zeros, or what was there.
     pub fn new(tile: &'a mut Tile<'b, T>, strip: &'a mut [T], write: Write) -> Self {
         let [_, rows, cols, channels] = tile.shape();
-        let mut target = Target { tile, strip, row: cols * channels, channels };
+        let target = Target { tile, strip, row: cols * channels, channels };
         if target.strip.is_empty() {
             if write == Write::Replace {
                 zero(target.tile);

@@ -9,10 +9,11 @@
 mod avx2;
 #[cfg(all(feature = "simd", target_arch = "x86_64"))]
 mod avx512;
-#[cfg(feature = "testing")]
+#[cfg(all(feature = "testing", debug_assertions))]
 mod emulated;
 mod level;
 mod machine;
+pub(crate) mod math;
 #[cfg(feature = "simd")]
 mod portable;
 mod scalar;
@@ -80,7 +81,7 @@ pub trait Simd<T>: Copy {
 }
 
 /// A type whose vectors every level has.
-pub trait Dispatch: Copy + PartialOrd {
+pub trait Dispatch: Copy + PartialOrd + math::Constants {
     /// The bit pattern moved up by the width of the mantissa; see [`Simd::exponent`].
     fn exponent(self) -> Self;
     /// Runs `op` at `level`, which must be one that is available; at the scalar level otherwise.
@@ -108,11 +109,11 @@ macro_rules! dispatch {
                 match level {
                     #[cfg(feature = "simd")]
                     Level::Portable => Simd::<$t>::call(portable::Portable, op),
-                    #[cfg(feature = "testing")]
+                    #[cfg(all(feature = "testing", debug_assertions))]
                     Level::Emulated4 => Simd::<$t>::call(emulated::Emulated::<4>, op),
-                    #[cfg(feature = "testing")]
+                    #[cfg(all(feature = "testing", debug_assertions))]
                     Level::Emulated8 => Simd::<$t>::call(emulated::Emulated::<8>, op),
-                    #[cfg(feature = "testing")]
+                    #[cfg(all(feature = "testing", debug_assertions))]
                     Level::Emulated16 => Simd::<$t>::call(emulated::Emulated::<16>, op),
                     _ => Simd::<$t>::call(Scalar, op),
                 }
