@@ -13,6 +13,9 @@ mod error;
 mod executor;
 mod gemm;
 mod kernels;
+pub mod once;
+mod pad;
+mod pool;
 mod run;
 mod simd;
 mod tensor;
@@ -31,6 +34,8 @@ pub use error::Error;
 #[cfg(feature = "rayon")]
 pub use executor::Rayon;
 pub use executor::{Executor, Serial};
+pub use pad::zero_pad;
+pub use pool::{AvgPool2d, MaxPool2d, Ties};
 pub use run::{Run, Workspace, Write};
 pub use simd::{Level, Machine, ParseLevelError};
 pub use tensor::{Tensor, View, ViewMut};

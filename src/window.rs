@@ -274,10 +274,17 @@ impl Sampling {
         // Ascending: base + t * step in 0..input. Descending: the same from the other end.
         let (lowest, step) =
             if self.step >= 0 { (base, self.step) } else { (base + (self.taps as isize - 1) * self.step, -self.step) };
-        let step = step.max(1);
         let clamp = |t: isize| t.clamp(0, self.taps as isize) as usize;
-        let start = clamp(-(lowest.div_euclid(step)));
-        let end = clamp((self.input as isize - lowest + step - 1).div_euclid(step));
+        let (start, end) = match step {
+            // Undilated, the case that counts: no division.
+            1 => (clamp(-lowest), clamp(self.input as isize - lowest)),
+            // A single tap in its class may have no step.
+            step => {
+                let step = step.max(1);
+                let inside = self.input as isize - lowest;
+                (clamp(-(lowest.div_euclid(step))), clamp((inside + step - 1).div_euclid(step)))
+            }
+        };
         let end = end.max(start);
         if self.step >= 0 { start..end } else { self.taps - end..self.taps - start }
     }
@@ -329,8 +336,13 @@ impl PoolAxis {
                 Taps { first, step: 1, count: end - first, padded: end - first }
             }
             PoolAxis::Sliding { axis, input, .. } => {
-                let valid = axis.sampling(input).valid(o);
                 let start = (o * axis.stride) as isize - axis.pad[0];
+                if start >= 0 && start + axis.extent() as isize <= input as isize {
+                    // Nearly every window, and without the divisions below.
+                    let (first, count) = (start as usize, axis.kernel);
+                    return Taps { first, step: axis.dilation, count, padded: count };
+                }
+                let valid = axis.sampling(input).valid(o);
                 // Taps from the window's start to the end of the padded input.
                 let room = (input as isize + axis.pad[1] - start).max(0) as usize;
                 Taps {
@@ -341,6 +353,20 @@ impl PoolAxis {
                 }
             }
         }
+    }
+
+    /// Elements of the input from the first tap of `outputs` neighbouring windows to the last, at most.
+    pub fn reach(&self, outputs: usize) -> usize {
+        let reach = match *self {
+            PoolAxis::Sliding { axis, .. } => {
+                (outputs.max(1) - 1).saturating_mul(axis.stride).saturating_add(axis.extent())
+            }
+            PoolAxis::Adaptive { input, outputs: all } => {
+                let reach = (outputs as u128 * input as u128).div_ceil(all as u128) + 1;
+                reach.try_into().unwrap_or(usize::MAX)
+            }
+        };
+        reach.min(self.input())
     }
 
     /// The windows that have a tap in `rows` of the input, and perhaps some beside them.

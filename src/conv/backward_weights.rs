@@ -24,6 +24,8 @@ use core::marker::PhantomData;
 const ROWS: usize = 128;
 /// Tiles that dw is cut into at least, where it is large enough.
 const TILES: usize = 16;
+/// Elements between the rows of A, so that a column does not fall into one set of the cache.
+const GAP: usize = 16;
 /// Vectors of sums that are kept in registers, and the most lanes of all levels.
 const VECTORS: usize = 4;
 const LANES: usize = 16;
@@ -66,7 +68,7 @@ impl<T: Element> PreparedBackwardWeights<T> {
     pub fn workspace_len(&self, workers: usize) -> usize {
         let Blocking { depth, columns, .. } = self.plan.blocking;
         let columns = columns.max(RegisterTile::new::<T>(self.plan.level()).columns);
-        let each = if self.by_channel() { 0 } else { ROWS * columns + depth * (ROWS + columns) };
+        let each = if self.by_channel() { 0 } else { ROWS * (columns + depth + GAP) + depth * columns };
         each.saturating_mul(workers)
     }
 
@@ -152,22 +154,23 @@ impl<T: Element> Op<T> for WeightsByGemm<'_, '_, T> {
         let group = place[3].start / plan.problem.outputs_per_group();
         let channel = group * plan.problem.inputs_per_group() + place[2].start;
         let (sums, scratch) = scratch.split_at_mut(m * n);
-        let (a, b) = scratch.split_at_mut(m * depth);
+        let (a, b) = scratch.split_at_mut(m * (depth + GAP));
         sums.fill(T::ZERO);
         let [batch, height, width, _] = dy.shape();
         let pixels = height * width;
         for image in 0..batch {
             for first in (0..pixels).step_by(depth) {
                 let k = depth.min(pixels - first);
-                let block = Pixels { image, first, k, width };
+                let pitch = k + GAP;
+                let block = Pixels { image, first, k, pitch, width };
                 for row in 0..rows * columns {
                     let taps = [place[0].start + row / columns, place[1].start + row % columns];
-                    let a = &mut a[row * inputs * k..][..inputs * k];
+                    let a = &mut a[row * inputs * pitch..][..inputs * pitch];
                     block.transpose(x, sampling, taps, channel, a);
                 }
                 block.pack(dy, place[3].start, n, nr, &mut b[..padded * k]);
                 let mut a_at = [0; ROWS];
-                a_at[..m].iter_mut().enumerate().for_each(|(i, at)| *at = i * k);
+                a_at[..m].iter_mut().enumerate().for_each(|(i, at)| *at = i * pitch);
                 let (a_at, panel_len) = (&a_at[..m], k * nr);
                 s.call(Gemm { a, a_at, k, b, panel_len, c: sums, ldc: n, n, start: Start::C });
             }
@@ -184,6 +187,8 @@ struct Pixels {
     image: usize,
     first: usize,
     k: usize,
+    /// From a row of A to the next.
+    pitch: usize,
     width: usize,
 }
 
@@ -201,7 +206,7 @@ impl Pixels {
         let stride = x.strides()[3];
         for i in 0..self.k {
             let o = [(self.first + i) / self.width, (self.first + i) % self.width];
-            let column = a[i..].iter_mut().step_by(self.k);
+            let column = a[i..].iter_mut().step_by(self.pitch);
             match (sampling[0].at(o[0], taps[0]), sampling[1].at(o[1], taps[1])) {
                 (Some(sy), Some(sx)) => {
                     let start = x.at([self.image, sy, sx, channel]);

@@ -11,6 +11,7 @@ use crate::element::Element;
 use crate::simd::{Op, Simd};
 use crate::tensor::View;
 use crate::window::Sampling;
+use core::array::from_fn;
 
 pub struct Depthwise<'a, 'b, T>(pub(super) TileJob<'a, 'b, T>);
 
@@ -68,18 +69,33 @@ impl<T: Element> Pixel<'_, T> {
     /// Adds all taps to the sums of some channels.
     #[inline(always)]
     fn sum<S: Simd<T>>(&self, s: S, o: [usize; 2], channel: usize, sums: &mut [T]) {
-        if sums.len() == VECTORS * S::LANES {
-            let mut acc: [S::V; VECTORS] = core::array::from_fn(|v| s.load(&sums[v * S::LANES..]));
-            self.taps(o, channel, sums.len(), |x, w| {
-                for v in 0..VECTORS {
-                    acc[v] = s.mul_add(s.load(&x[v * S::LANES..]), s.load(&w[v * S::LANES..]), acc[v]);
-                }
-            });
-            for v in 0..VECTORS {
-                s.store(acc[v], &mut sums[v * S::LANES..]);
-            }
-            return;
+        let vectors = sums.len() / S::LANES;
+        match sums.len() % S::LANES {
+            0 if vectors == VECTORS => self.whole::<S, VECTORS>(s, o, channel, sums),
+            0 if vectors == 3 => self.whole::<S, 3>(s, o, channel, sums),
+            0 if vectors == 2 => self.whole::<S, 2>(s, o, channel, sums),
+            0 if vectors == 1 => self.whole::<S, 1>(s, o, channel, sums),
+            _ => self.partial(s, o, channel, sums),
         }
+    }
+
+    /// As many channels as `N` vectors have, in registers over all taps.
+    #[inline(always)]
+    fn whole<S: Simd<T>, const N: usize>(&self, s: S, o: [usize; 2], channel: usize, sums: &mut [T]) {
+        let mut acc: [S::V; N] = from_fn(|v| s.load(&sums[v * S::LANES..]));
+        self.taps(o, channel, N * S::LANES, |x, w| {
+            for v in 0..N {
+                acc[v] = s.mul_add(s.load(&x[v * S::LANES..]), s.load(&w[v * S::LANES..]), acc[v]);
+            }
+        });
+        for v in 0..N {
+            s.store(acc[v], &mut sums[v * S::LANES..]);
+        }
+    }
+
+    /// Any number of channels, a vector after the other.
+    #[inline(always)]
+    fn partial<S: Simd<T>>(&self, s: S, o: [usize; 2], channel: usize, sums: &mut [T]) {
         for (i, sums) in sums.chunks_mut(S::LANES).enumerate() {
             let mut acc = s.load_partial(sums);
             self.taps(o, channel + i * S::LANES, sums.len(), |x, w| {
@@ -92,22 +108,28 @@ impl<T: Element> Pixel<'_, T> {
     /// Calls `f` with the inputs and the weights of each tap that lies in the image.
     #[inline(always)]
     fn taps(&self, o: [usize; 2], channel: usize, len: usize, mut f: impl FnMut(&[T], &[T])) {
-        let in_place = self.repeat == 1 && self.x.strides()[3] == 1;
-        let mut gathered = [T::ZERO; VECTORS * LANES];
-        let columns = self.sampling[1].valid(o[1]);
-        for ty in self.sampling[0].valid(o[0]) {
-            for tx in columns.clone() {
-                let [sy, sx] = [(0, ty), (1, tx)].map(|(i, t)| self.sampling[i].at(o[i], t).expect("a valid tap"));
-                let w = &self.weights[(ty * self.sampling[1].taps + tx) * self.outputs + channel..][..len];
-                let at = self.x.at([self.image, sy, sx, 0]);
-                if in_place {
+        let [rows, columns] = self.sampling;
+        let valid = columns.valid(o[1]);
+        let Some(sx) = columns.at(o[1], valid.start) else { return };
+        // From a tap to the next one in the same row.
+        let step = columns.step * self.x.strides()[2] as isize;
+        for ty in rows.valid(o[0]) {
+            let Some(sy) = rows.at(o[0], ty) else { continue };
+            let mut at = self.x.at([self.image, sy, sx, 0]);
+            let weights = &self.weights[(ty * columns.taps + valid.start) * self.outputs..];
+            let weights = weights[..valid.len() * self.outputs].chunks_exact(self.outputs);
+            for w in weights {
+                let w = &w[channel..][..len];
+                if self.repeat == 1 && self.x.strides()[3] == 1 {
                     f(&self.x.data()[at + channel..][..len], w);
                 } else {
+                    let mut gathered = [T::ZERO; VECTORS * LANES];
                     for (i, to) in gathered[..len].iter_mut().enumerate() {
                         *to = self.x.data()[at + (channel + i) / self.repeat * self.x.strides()[3]];
                     }
                     f(&gathered[..len], w);
                 }
+                at = at.wrapping_add_signed(step);
             }
         }
     }

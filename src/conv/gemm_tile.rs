@@ -11,6 +11,7 @@ use super::problem::TapClass;
 use crate::element::Element;
 use crate::gemm::{Gemm, MAX_ROWS, RegisterTile, Start};
 use crate::simd::{Op, Simd};
+use crate::tensor::View;
 use crate::window::Sampling;
 use core::ops::Range;
 
@@ -52,6 +53,7 @@ impl<T: Element> Op<T> for GemmTile<'_, '_, T> {
         product.begin(sums, bias);
         let inputs = p.inputs_per_group();
         let mut start = bias.map_or(Start::Zero, Start::Bias);
+        let in_place = plan.algorithm() == Algorithm::Pointwise && reads_well::<T, S>(&x);
         let mut a_at = [0; MAX_ROWS];
         for block in blocks(class.taps(), inputs, plan.blocking.depth) {
             let k = block.taps.len() * block.channels.len();
@@ -59,9 +61,9 @@ impl<T: Element> Op<T> for GemmTile<'_, '_, T> {
             let channels = group * inputs + block.channels.start..group * inputs + block.channels.end;
             let lower = Im2col { x: &x, image: place[0].start, channels, taps: block.taps, sampling: &sampling };
             let pixels = (0..m).map(|i| [first[0] + i / width, first[1] + i % width]);
-            if plan.algorithm() == Algorithm::Pointwise && x.strides()[3] == 1 {
+            if in_place {
                 for (at, pixel) in a_at.iter_mut().zip(pixels) {
-                    *at = in_place(&lower, pixel);
+                    *at = place_of(&lower, pixel);
                 }
                 product.add(s, (x.data(), &a_at[..m]), k, term, sums, start);
             } else {
@@ -79,9 +81,18 @@ impl<T: Element> Op<T> for GemmTile<'_, '_, T> {
     }
 }
 
+/// Whether a strip of pixels can be read where it lies. Channels have to be contiguous; and pixels that are a multiple of
+/// 4 KB apart all fall into one set of the first-level cache, which has room for eight of them (1x1, 1024 -> 256 at 14x14 on
+/// Zen 4: 0.73 of the peak in place, 0.86 from a copy).
+#[inline(always)]
+fn reads_well<T: Element, S: Simd<T>>(x: &View<T>) -> bool {
+    let aliased = (x.strides()[2] * size_of::<T>()).is_multiple_of(4096) && S::REGISTERS > 16;
+    x.strides()[3] == 1 && !aliased
+}
+
 /// Where the one tap of an unpadded 1x1 kernel lies in the image.
 #[inline(always)]
-fn in_place<T: Element>(lower: &Im2col<T>, pixel: [usize; 2]) -> usize {
+fn place_of<T: Element>(lower: &Im2col<T>, pixel: [usize; 2]) -> usize {
     let at = |axis: usize, sampling: &Sampling| sampling.at(pixel[axis], 0).expect("there is no padding");
     let (sy, sx) = (at(0, &lower.sampling[0]), at(1, &lower.sampling[1]));
     lower.x.at([lower.image, sy, sx, lower.channels.start])

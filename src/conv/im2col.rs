@@ -67,8 +67,11 @@ impl<T: Element> Im2col<'_, T> {
         }
         for (t, to) in to.chunks_exact_mut(channels).enumerate() {
             let start = (start as isize + t as isize * step) as usize;
-            if strides[3] == 1 {
+            if strides[3] == 1 && channels >= 16 {
                 to.copy_from_slice(&self.x.data()[start..][..channels]);
+            } else if strides[3] == 1 {
+                // A call to copy so little would cost more than the loop.
+                to.iter_mut().zip(&self.x.data()[start..][..channels]).for_each(|(to, &from)| *to = from);
             } else {
                 to.iter_mut().enumerate().for_each(|(i, to)| *to = self.x.data()[start + i * strides[3]]);
             }

@@ -123,24 +123,20 @@ impl Plan {
 
     /// The cheapest candidate that accepts, the earlier one of equals; or the one that was asked for.
     fn choose(&self, asked: Algorithm) -> Result<Algorithm, Error> {
+        let wanted = |candidate: &&Candidate| asked == Algorithm::Auto || asked == candidate.algorithm;
         let mut best: Option<(Algorithm, f64)> = None;
         let mut refused = None;
-        for candidate in self.candidates {
-            match candidate.verdict {
-                Err(refusal) if asked == candidate.algorithm || asked == Algorithm::Auto => {
-                    refused = Some(Error::Algorithm { asked: candidate.algorithm, refusal });
-                }
-                Ok(cost) if asked == candidate.algorithm || asked == Algorithm::Auto => {
-                    if best.is_none_or(|(_, least)| cost < least) {
-                        best = Some((candidate.algorithm, cost));
-                    }
-                }
-                _ => {}
+        for &Candidate { algorithm, verdict } in self.candidates.iter().filter(wanted) {
+            match verdict {
+                Err(refusal) => refused = Some(Error::Algorithm { asked: algorithm, refusal }),
+                Ok(cost) if best.is_none_or(|(_, least)| cost < least) => best = Some((algorithm, cost)),
+                Ok(_) => {}
             }
         }
         match (best, refused) {
             (Some((algorithm, _)), _) => Ok(algorithm),
             (None, Some(refusal)) => Err(refusal),
+            // Not reached: every algorithm is a candidate.
             (None, None) => Err(Error::Overflow { argument: "algorithm" }),
         }
     }

@@ -70,7 +70,7 @@ impl Problem {
                 return Err(Error::Parameter { argument, expected: "at least 1 and no overflow", given });
             }
         }
-        if self.inputs % self.groups != 0 || self.outputs % self.groups != 0 {
+        if !(self.inputs.is_multiple_of(self.groups) && self.outputs.is_multiple_of(self.groups)) {
             let given = self.groups as isize;
             return Err(Error::Parameter { argument: "groups", expected: "a divisor of both channel counts", given });
         }

@@ -66,21 +66,12 @@ impl<T: Element, const ROWS: usize> Op<T> for Tile<'_, '_, T, ROWS> {
     fn run<S: Simd<T>>(self, s: S) {
         let t = self.0;
         let (lanes, nr) = (S::LANES, 2 * S::LANES);
-        // The two vectors of a row, as far as there are columns.
-        let (n0, n1) = (t.n.min(lanes), t.n.clamp(lanes, nr) - lanes);
-        let load = |x: &[T]| {
-            if t.n == nr {
-                [s.load(x), s.load(&x[lanes..])]
-            } else {
-                [s.load_partial(&x[..n0]), s.load_partial(&x[n0..][..n1])]
-            }
-        };
         let mut acc = match t.start {
-            Start::Bias(bias) => [load(bias); ROWS],
+            Start::Bias(bias) => [load(s, bias, t.n); ROWS],
             _ => [[s.splat(T::ZERO); 2]; ROWS],
         };
         if let Start::C = t.start {
-            unrolled!(i in 0..ROWS, { acc[i] = load(&t.c[i * t.ldc..]); });
+            unrolled!(i in 0..ROWS, { acc[i] = load(s, &t.c[i * t.ldc..], t.n); });
         }
         // Cut to length here, walked by `zip`: no bounds check is left in the loop below. An index instead of the `zip`
         // leaves one, and the compiler answers with spilled accumulators.
@@ -94,14 +85,30 @@ impl<T: Element, const ROWS: usize> Op<T> for Tile<'_, '_, T, ROWS> {
             });
         }
         unrolled!(i in 0..ROWS, {
-            let c = &mut t.c[i * t.ldc..];
-            if t.n == nr {
-                s.store(acc[i][0], c);
-                s.store(acc[i][1], &mut c[lanes..]);
-            } else {
-                s.store_partial(acc[i][0], &mut c[..n0]);
-                s.store_partial(acc[i][1], &mut c[n0..][..n1]);
-            }
+            store(s, acc[i], &mut t.c[i * t.ldc..], t.n);
         });
     }
+}
+
+// Functions, not closures: a closure that is used twice may stay one, and loses the level's instructions.
+
+/// The two vectors of a row, as far as there are columns.
+#[inline(always)]
+fn load<T: Element, S: Simd<T>>(s: S, x: &[T], n: usize) -> [S::V; 2] {
+    if n == 2 * S::LANES {
+        return [s.load(x), s.load(&x[S::LANES..])];
+    }
+    let (first, second) = x[..n].split_at(n.min(S::LANES));
+    [s.load_partial(first), s.load_partial(second)]
+}
+
+#[inline(always)]
+fn store<T: Element, S: Simd<T>>(s: S, v: [S::V; 2], y: &mut [T], n: usize) {
+    if n == 2 * S::LANES {
+        s.store(v[0], y);
+        return s.store(v[1], &mut y[S::LANES..]);
+    }
+    let (first, second) = y[..n].split_at_mut(n.min(S::LANES));
+    s.store_partial(v[0], first);
+    s.store_partial(v[1], second);
 }

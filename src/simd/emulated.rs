@@ -1,6 +1,9 @@
 //! Arrays of any number of lanes: what a wider machine will run, tails and blocking included, tested on every machine.
+//!
+//! Nothing is inlined here, unlike at the other levels: these are for tests, where the minutes that the compiler would
+//! spend on unrolled arrays cost more than the calls.
 
-use super::{Dispatch, Scalar, Simd};
+use super::{Dispatch, Op, Scalar, Simd};
 use crate::element::Element;
 use core::array::from_fn;
 
@@ -14,21 +17,31 @@ impl<T: Element, const L: usize> Simd<T> for Emulated<L> {
     const LANES: usize = L;
     const REGISTERS: usize = if L == 16 { 32 } else { 16 };
 
-    #[inline(always)] fn splat(self, x: T) -> [T; L] { [x; L] }
-    #[inline(always)] fn load(self, x: &[T]) -> [T; L] { from_fn(|i| x[..L][i]) }
-    #[inline(always)] fn store(self, v: [T; L], y: &mut [T]) { y[..L].copy_from_slice(&v) }
-    #[inline(always)] fn load_partial(self, x: &[T]) -> [T; L] { assert!(x.len() <= L); from_fn(|i| x.get(i).copied().unwrap_or(T::ZERO)) }
-    #[inline(always)] fn store_partial(self, v: [T; L], y: &mut [T]) { y.copy_from_slice(&v[..y.len()]); }
-    #[inline(always)] fn add(self, a: [T; L], b: [T; L]) -> [T; L] { from_fn(|i| a[i] + b[i]) }
-    #[inline(always)] fn sub(self, a: [T; L], b: [T; L]) -> [T; L] { from_fn(|i| a[i] - b[i]) }
-    #[inline(always)] fn mul(self, a: [T; L], b: [T; L]) -> [T; L] { from_fn(|i| a[i] * b[i]) }
-    #[inline(always)] fn div(self, a: [T; L], b: [T; L]) -> [T; L] { from_fn(|i| a[i] / b[i]) }
-    #[inline(always)] fn mul_add(self, a: [T; L], b: [T; L], c: [T; L]) -> [T; L] { from_fn(|i| a[i] * b[i] + c[i]) }
-    #[inline(always)] fn max(self, acc: [T; L], x: [T; L]) -> [T; L] { from_fn(|i| Scalar.max(acc[i], x[i])) }
-    #[inline(always)] fn min(self, acc: [T; L], x: [T; L]) -> [T; L] { from_fn(|i| Scalar.min(acc[i], x[i])) }
-    #[inline(always)] fn lt(self, a: [T; L], b: [T; L]) -> [bool; L] { from_fn(|i| a[i] < b[i]) }
-    #[inline(always)] fn eq(self, a: [T; L], b: [T; L]) -> [bool; L] { from_fn(|i| a[i] == b[i]) }
-    #[inline(always)] fn select(self, m: [bool; L], a: [T; L], b: [T; L]) -> [T; L] { from_fn(|i| if m[i] { a[i] } else { b[i] }) }
-    #[inline(always)] fn bits(self, m: [bool; L]) -> u32 { (0..L).map(|i| u32::from(m[i]) << i).sum() }
-    #[inline(always)] fn exponent(self, x: [T; L]) -> [T; L] { from_fn(|i| Dispatch::exponent(x[i])) }
+    #[inline(always)]
+    fn call<O: Op<T>>(self, op: O) -> O::Out {
+        #[cold] // compiled for size, which takes a fraction of the time
+        #[inline(never)]
+        fn inside<T: Element, O: Op<T>, const L: usize>(s: Emulated<L>, op: O) -> O::Out {
+            op.run(s)
+        }
+        inside(self, op)
+    }
+
+    #[inline(never)] fn splat(self, x: T) -> [T; L] { [x; L] }
+    #[inline(never)] fn load(self, x: &[T]) -> [T; L] { from_fn(|i| x[..L][i]) }
+    #[inline(never)] fn store(self, v: [T; L], y: &mut [T]) { y[..L].copy_from_slice(&v) }
+    #[inline(never)] fn load_partial(self, x: &[T]) -> [T; L] { assert!(x.len() <= L); from_fn(|i| x.get(i).copied().unwrap_or(T::ZERO)) }
+    #[inline(never)] fn store_partial(self, v: [T; L], y: &mut [T]) { y.copy_from_slice(&v[..y.len()]); }
+    #[inline(never)] fn add(self, a: [T; L], b: [T; L]) -> [T; L] { from_fn(|i| a[i] + b[i]) }
+    #[inline(never)] fn sub(self, a: [T; L], b: [T; L]) -> [T; L] { from_fn(|i| a[i] - b[i]) }
+    #[inline(never)] fn mul(self, a: [T; L], b: [T; L]) -> [T; L] { from_fn(|i| a[i] * b[i]) }
+    #[inline(never)] fn div(self, a: [T; L], b: [T; L]) -> [T; L] { from_fn(|i| a[i] / b[i]) }
+    #[inline(never)] fn mul_add(self, a: [T; L], b: [T; L], c: [T; L]) -> [T; L] { from_fn(|i| a[i] * b[i] + c[i]) }
+    #[inline(never)] fn max(self, acc: [T; L], x: [T; L]) -> [T; L] { from_fn(|i| Scalar.max(acc[i], x[i])) }
+    #[inline(never)] fn min(self, acc: [T; L], x: [T; L]) -> [T; L] { from_fn(|i| Scalar.min(acc[i], x[i])) }
+    #[inline(never)] fn lt(self, a: [T; L], b: [T; L]) -> [bool; L] { from_fn(|i| a[i] < b[i]) }
+    #[inline(never)] fn eq(self, a: [T; L], b: [T; L]) -> [bool; L] { from_fn(|i| a[i] == b[i]) }
+    #[inline(never)] fn select(self, m: [bool; L], a: [T; L], b: [T; L]) -> [T; L] { from_fn(|i| if m[i] { a[i] } else { b[i] }) }
+    #[inline(never)] fn bits(self, m: [bool; L]) -> u32 { (0..L).map(|i| u32::from(m[i]) << i).sum() }
+    #[inline(never)] fn exponent(self, x: [T; L]) -> [T; L] { from_fn(|i| Dispatch::exponent(x[i])) }
 }

@@ -9,7 +9,7 @@
 mod avx2;
 #[cfg(all(feature = "simd", target_arch = "x86_64"))]
 mod avx512;
-#[cfg(feature = "testing")]
+#[cfg(all(feature = "testing", debug_assertions))]
 mod emulated;
 mod level;
 mod machine;
@@ -109,11 +109,11 @@ macro_rules! dispatch {
                 match level {
                     #[cfg(feature = "simd")]
                     Level::Portable => Simd::<$t>::call(portable::Portable, op),
-                    #[cfg(feature = "testing")]
+                    #[cfg(all(feature = "testing", debug_assertions))]
                     Level::Emulated4 => Simd::<$t>::call(emulated::Emulated::<4>, op),
-                    #[cfg(feature = "testing")]
+                    #[cfg(all(feature = "testing", debug_assertions))]
                     Level::Emulated8 => Simd::<$t>::call(emulated::Emulated::<8>, op),
-                    #[cfg(feature = "testing")]
+                    #[cfg(all(feature = "testing", debug_assertions))]
                     Level::Emulated16 => Simd::<$t>::call(emulated::Emulated::<16>, op),
                     _ => Simd::<$t>::call(Scalar, op),
                 }
