@@ -238,7 +238,7 @@ fn edges<T: Number>(huge: f64, tiny: f64) {
             act.forward(view, ViewMut::nhwc(&mut y, x.shape).unwrap(), Run::new().level(level)).unwrap();
             for (i, &x) in x.data.iter().enumerate() {
                 let expected = wide(expected.value(x, i));
-                let scale = wide(x).abs().max(1.0).min(1e30);
+                let scale = wide(x).abs().clamp(1.0, 1e30);
                 assert_close(y[i], expected, scale, &(act, level, x));
             }
             let dy = View::nhwc(&dy, x.shape).unwrap();
@@ -261,6 +261,29 @@ fn edges<T: Number>(huge: f64, tiny: f64) {
 fn edges_are_the_references() {
     edges::<f32>(3e38, 1e-40);
     edges::<f64>(1e308, 1e-310);
+}
+
+/// The documented bound, densely.
+#[test]
+fn within_two_epsilon_of_x() {
+    let x: Vec<f32> = (0..0x42c8_0000).step_by(10_007).flat_map(|x| [f32::from_bits(x), -f32::from_bits(x)]).collect();
+    let shape = [1, 1, 1, x.len()];
+    let mut y = x.clone();
+    for (act, expected) in all::<f32>(&[]).into_iter().filter(|(act, _)| {
+        matches!(act, Activation::Silu | Activation::Gelu | Activation::GeluTanh | Activation::HardSwish)
+    }) {
+        let expected = widened(&expected, &[]);
+        let expected: Vec<f64> = x.iter().map(|&x| expected.value(f64::from(x), 0)).collect();
+        for level in Level::available() {
+            let run = Run::new().level(level);
+            act.forward(View::nhwc(&x, shape).unwrap(), ViewMut::nhwc(&mut y, shape).unwrap(), run).unwrap();
+            let errors = x.iter().zip(&y).zip(&expected).map(|((x, y), e)| ((f64::from(*y) - e).abs(), *x));
+            let worst = errors.map(|(error, x)| error / (f64::from(f32::EPSILON) * f64::from(x.abs()) + 1e-45));
+            let worst = worst.fold(0.0, |a, b| if a > b { a } else { b });
+            println!("{act:?} at {level}: {worst:.2} epsilon * |x|");
+            assert!(worst <= 2.0, "{act:?} at {level}: {worst}");
+        }
+    }
 }
 
 /// The gradient of `sum(dy * f(x))` by central differences of the kernels themselves.
