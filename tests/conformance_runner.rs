@@ -4,7 +4,7 @@
 mod runner;
 
 use gemmule::{Algorithm, Level};
-use runner::{Folder, Layout, Outcome, Settings, Tally};
+use runner::{Folder, Layout, Outcome, Settings, Tally, Threads};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -63,9 +63,7 @@ impl Cases {
 
     fn run_with(&self, name: &str, settings: &Settings) -> Vec<Outcome> {
         let folder = Folder::read(&self.write(name, json!({}))).unwrap();
-        let mut outcomes = Vec::new();
-        Tally::default().run(&folder, settings, |_, outcome| outcomes.push(outcome.clone()));
-        outcomes
+        runner::outcomes(&folder, settings).map(|(_, outcome)| outcome).collect()
     }
 
     fn run(&self, name: &str) -> Vec<Outcome> {
@@ -125,6 +123,18 @@ fn a_failure_says_where_and_how_much() {
     let expected = "Y: 1 of 1 values are wrong; the largest error is 5.000e-1 (allowed: 0.000e0) at [0, 0, 0, 0]: \
                     expected 10.5, got 10";
     assert_eq!(what, expected);
+}
+
+#[test]
+fn the_last_line_counts() {
+    let mut cases = Cases::new();
+    sum_of_four(&mut cases, 0.0);
+    sum_of_four(&mut cases, 0.0);
+    sum_of_four(&mut cases, 1.0);
+    sum_of_four(&mut cases, 0.0)["op"] = json!("Softmax");
+    let mut tally = Tally::default();
+    cases.run("counts").iter().for_each(|outcome| tally.count(outcome));
+    assert_eq!(tally.to_string(), "2 passed, 1 failed, 1 unsupported");
 }
 
 #[test]
@@ -214,7 +224,8 @@ fn odd_but_legal_cases_pass() {
     let db = cases.floats("dB", &[1], &[8.0]);
     cases.add("ConvBackward", json!({}), vec![dy], vec![db]);
     for layout in [Layout::Nhwc, Layout::Nchw] {
-        let outcomes = cases.run_with("odd", &Settings { layout, ..Settings::default() });
+        let settings = Settings { layout, threads: Some(Threads(2)), ..Settings::default() };
+        let outcomes = cases.run_with("odd", &settings);
         assert_eq!(outcomes, [(); 5].map(|()| Outcome::Passed(0.0)));
     }
 }

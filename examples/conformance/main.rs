@@ -12,12 +12,13 @@ use anyhow::{Context, Result, ensure};
 use clap::{Parser, ValueEnum};
 use gemmule::{Accuracy, Algorithm, Level};
 use runner::{Folder, Outcome, Settings, Tally, Threads};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Runs folders of conformance cases: prints the failures, then how many cases passed.
 ///
-/// The exit status is 1 where a case failed, and 2 where a folder can't be read.
+/// The exit status is 1 where a case failed, and 2 where a folder can't be read or a level is not available.
 #[derive(Parser)]
 struct Arguments {
     /// Folders with a cases.json and a cases.bin.
@@ -83,29 +84,30 @@ fn run(arguments: &Arguments) -> Result<Tally> {
     }
     let read = |path: &PathBuf| Folder::read(path).with_context(|| format!("can't run {}", path.display()));
     let folders = arguments.folders.iter().map(read).collect::<Result<Vec<Folder>>>()?;
-    let (settings, mut tally) = (arguments.settings(), Tally::default());
+    let (settings, mut tally, mut out) = (arguments.settings(), Tally::default(), std::io::stdout().lock());
     for (path, folder) in arguments.folders.iter().zip(&folders) {
-        tally.run(folder, &settings, |name, outcome| {
-            let name = path.join(name);
+        let path = path.display();
+        for (name, outcome) in runner::outcomes(folder, &settings) {
+            tally.count(&outcome);
             match outcome {
-                Outcome::Failed(what) => println!("failed: {}: {what}", name.display()),
-                Outcome::Unsupported(why) if arguments.verbose => println!("unsupported: {}: {why}", name.display()),
+                Outcome::Failed(what) => writeln!(out, "failed: {path}: {name}: {what}")?,
+                Outcome::Unsupported(why) if arguments.verbose => {
+                    writeln!(out, "unsupported: {path}: {name}: {why}")?;
+                }
                 Outcome::Passed(error) if arguments.verbose => {
-                    println!("passed: {}: largest error {error:.3e}", name.display());
+                    writeln!(out, "passed: {path}: {name}: largest error {error:.3e}")?;
                 }
                 _ => {}
             }
-        });
+        }
     }
+    writeln!(out, "{tally}")?;
     Ok(tally)
 }
 
 fn main() -> ExitCode {
     match run(&Arguments::parse()) {
-        Ok(tally) => {
-            println!("{tally}");
-            ExitCode::from(u8::from(tally.failed > 0))
-        }
+        Ok(tally) => ExitCode::from(u8::from(tally.failed > 0)),
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::from(2)

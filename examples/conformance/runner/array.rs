@@ -22,7 +22,10 @@ impl<T: Copy + Default> Array<T> {
     pub fn filled(value: T, shape: [usize; 4], layout: Layout) -> Result<Self, Error> {
         Ok(match layout {
             Layout::Nhwc => Array::Nhwc(Tensor::filled(shape, value)?),
-            Layout::Nchw => Array::Nchw(vec![value; shape.iter().product()], shape),
+            Layout::Nchw => {
+                let size = shape.iter().try_fold(1usize, |size, &len| size.checked_mul(len));
+                Array::Nchw(vec![value; size.ok_or(Error::Overflow { argument: "shape" })?], shape)
+            }
         })
     }
 

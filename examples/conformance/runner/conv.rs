@@ -78,7 +78,11 @@ pub fn backward<T: Element>(job: &Job, role: &str) -> Result<Vec<Computed>, Stop
             Ok(vec![Computed::floats(&dw)])
         }
         "dB" => {
-            let mut db = vec![T::from_f64(f64::NAN); dy.shape()[3]];
+            let channels = dy.shape()[3];
+            if let Some(expected) = job.case.output("dB").map(|db| &db.shape).filter(|&shape| *shape != [channels]) {
+                return Err(Stop::Failed(format!("expected the shape {expected:?}, got [{channels}]")));
+            }
+            let mut db = vec![T::from_f64(f64::NAN); channels];
             conv_backward_bias(dy.view()?, &mut db, Write::Replace, job.run())?;
             Ok(vec![Computed::floats(&db)])
         }

@@ -83,18 +83,12 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Runs all cases of a folder, and hands each name and outcome on.
-    pub fn run(&mut self, folder: &Folder, settings: &Settings, mut each: impl FnMut(&str, &Outcome)) {
-        for entry in &folder.entries {
-            let outcome = run(folder, entry, settings);
-            let count = match outcome {
-                Outcome::Passed(_) => &mut self.passed,
-                Outcome::Failed(_) => &mut self.failed,
-                Outcome::Unsupported(_) => &mut self.unsupported,
-            };
-            *count += 1;
-            each(entry.name(), &outcome);
-        }
+    pub fn count(&mut self, outcome: &Outcome) {
+        *match outcome {
+            Outcome::Passed(_) => &mut self.passed,
+            Outcome::Failed(_) => &mut self.failed,
+            Outcome::Unsupported(_) => &mut self.unsupported,
+        } += 1;
     }
 }
 
@@ -118,6 +112,11 @@ fn kernel<T: Element>(op: &str) -> Option<Kernel> {
         "AveragePoolBackward" => pool::average_backward::<T>,
         _ => return None,
     })
+}
+
+/// Runs the cases of a folder, one after the other, and gives the name and the outcome of each.
+pub fn outcomes<'a>(folder: &'a Folder, settings: &'a Settings) -> impl Iterator<Item = (&'a str, Outcome)> {
+    folder.entries.iter().map(|entry| (entry.name(), run(folder, entry, settings)))
 }
 
 /// Runs one case.

@@ -56,6 +56,11 @@ impl Numbering {
         Ok(Numbering { whole, column_major: job.geometry.column_major, plane: [h, w] })
     }
 
+    /// The number of a plane's first element.
+    fn first(&self, plane: usize) -> i64 {
+        self.plane.iter().fold(plane as i64, |first, &len| first.saturating_mul(len as i64))
+    }
+
     /// The number for the crate's, `y * w + x` in the plane; `plane` counts planes. None (-1) stays so.
     fn to_case(&self, plane: usize, index: i64) -> i64 {
         let [h, w] = self.plane.map(|len| len as i64);
@@ -63,7 +68,7 @@ impl Numbering {
             return index;
         }
         let within = if self.column_major { index % w * h + index / w } else { index };
-        if self.whole { plane as i64 * h * w + within } else { within }
+        if self.whole { self.first(plane).saturating_add(within) } else { within }
     }
 
     /// The crate's number for the case's. One that lies in another plane becomes one that the crate refuses.
@@ -72,9 +77,9 @@ impl Numbering {
         if index < 0 {
             return index;
         }
-        match if self.whole { index - plane as i64 * h * w } else { index } {
+        match if self.whole { index - self.first(plane) } else { index } {
             ..0 => i64::MIN,
-            within if self.column_major && within < h * w => within % h * w + within / h,
+            within if self.column_major && within < h.saturating_mul(w) => within % h * w + within / h,
             within => within,
         }
     }
