@@ -1,5 +1,8 @@
 //! Activations against the reference: every function, level and layout, both types, forward and backward.
 
+mod common;
+
+use common::levels;
 use gemmule::{Activation, Element, Level, Run, Serial, View, ViewMut, Write, prelu_backward_slope};
 use gemmule_reference as reference;
 use gemmule_reference::{Array4, Real};
@@ -186,7 +189,7 @@ impl<T: Number> Case<T> {
 }
 
 fn every_channel_count<T: Number>() {
-    for level in Level::available() {
+    for level in levels() {
         for c in 1..=70 {
             let case = Case::<T>::new([1, 1, 3, c]);
             let layout = LAYOUTS[c % 4];
@@ -205,7 +208,7 @@ fn every_channel_count_at_every_level() {
 fn every_layout<T: Number>() {
     for shape in [[2, 3, 5, 7], [1, 2, 9, 33], [3, 1, 1, 16], [2, 4, 1, 1], [1, 1, 300, 2], [1, 20, 20, 3]] {
         let case = Case::<T>::new(shape);
-        for level in Level::available().filter(|&level| level == Level::Scalar || level == Level::best()) {
+        for level in levels().into_iter().filter(|&level| level == Level::Scalar || level == Level::best()) {
             for x in LAYOUTS {
                 for y in LAYOUTS {
                     case.forward([x, y], level);
@@ -232,7 +235,7 @@ fn edges<T: Number>(huge: f64, tiny: f64) {
     let slopes = vec![number(0.25); x.data.len()];
     let dy = vec![number(1.0); x.data.len()];
     let mut y = vec![number(0.0); x.data.len()];
-    for level in Level::available() {
+    for level in levels() {
         for (act, expected) in all(&slopes) {
             let view = View::nhwc(&x.data, x.shape).unwrap();
             act.forward(view, ViewMut::nhwc(&mut y, x.shape).unwrap(), Run::new().level(level)).unwrap();
@@ -315,7 +318,7 @@ fn slopes_of<T: Number>() {
     for shape in [[2, 3, 5, 7], [1, 2, 9, 33], [3, 1, 1, 70], [1, 4, 4, 1], [1, 0, 4, 3]] {
         let case = Case::<T>::new(shape);
         let reference: Vec<T> = reference::prelu_slope_backward(&case.x, &case.dy);
-        for level in Level::available() {
+        for level in levels() {
             for (x_layout, dy_layout) in LAYOUTS.into_iter().flat_map(|x| LAYOUTS.map(|dy| (x, dy))) {
                 for write in [Write::Replace, Write::Accumulate] {
                     let old = if write == Write::Replace { f64::NAN } else { 1.0 };
