@@ -212,6 +212,15 @@ pub fn assert_near<T: Number>(got: &Array4<T>, expected: &Array4<f64>, bound: f6
     }
 }
 
+/// The levels to test: all available ones, or those that `GEMMULE_TEST_LEVELS` names, separated by commas. The latter have
+/// to be available. It is for processors where time is short, such as emulated ones; the crate itself reads no environment.
+pub fn levels() -> Vec<Level> {
+    let Ok(names) = std::env::var("GEMMULE_TEST_LEVELS") else { return Level::available().collect() };
+    let levels: Vec<Level> = names.split(',').map(|name| name.parse().unwrap()).collect();
+    levels.iter().for_each(|level| assert!(level.is_available(), "GEMMULE_TEST_LEVELS: {level} is not available"));
+    levels
+}
+
 /// A run on the calling thread.
 pub fn serial<'a, T: Number>(level: Level) -> Run<'a, T> {
     Run::new().executor(&Serial).level(level)
