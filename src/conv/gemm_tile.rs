@@ -86,7 +86,8 @@ impl<T: Element> Op<T> for GemmTile<'_, '_, T> {
 /// Zen 4: 0.73 of the peak in place, 0.86 from a copy).
 #[inline(always)]
 fn reads_well<T: Element, S: Simd<T>>(x: &View<T>) -> bool {
-    let aliased = (x.strides()[2] * size_of::<T>()).is_multiple_of(4096) && S::REGISTERS > 16;
+    // An axis of one pixel is never stepped along, so its stride may be any number.
+    let aliased = x.strides()[2].wrapping_mul(size_of::<T>()).is_multiple_of(4096) && S::REGISTERS > 16;
     x.strides()[3] == 1 && !aliased
 }
 
