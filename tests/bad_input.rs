@@ -4,8 +4,8 @@ mod common;
 
 use common::Random;
 use gemmule::{
-    Activation, Algorithm, Conv2d, ConvTranspose2d, Epilogue, Error, Level, Options, Padding, Run, Serial, Tensor, View,
-    ViewMut, Weights, WeightsMut, Workspace, Write, conv_backward_bias,
+    Activation, Algorithm, Conv2d, ConvTranspose2d, Epilogue, Error, Level, Options, Padding, Run, Serial, Tensor,
+    View, ViewMut, Weights, WeightsMut, Workspace, Write, conv_backward_bias,
 };
 
 const MAX: usize = usize::MAX;
@@ -87,7 +87,9 @@ fn views_and_tensors() {
     table.add(overflow("shape"), read(|x| View::new(x, [2, 2, 1, 1], [MAX, 1, 0, 0])));
     table.add(overflow("shape"), read(|x| View::new(x, [MAX, MAX, 1, 1], [0; 4])));
     table.add(overflow("shape"), write(|y| ViewMut::new(y, [2, 2, 2, 2], [MAX / 2; 4])));
-    for (overlap, strides) in [([1, 2, 2, 3], [12, 6, 3, 0]), ([1, 2, 2, 3], [12, 3, 3, 1]), ([2, 1, 1, 4], [3, 9, 9, 1])] {
+    for (overlap, strides) in
+        [([1, 2, 2, 3], [12, 6, 3, 0]), ([1, 2, 2, 3], [12, 3, 3, 1]), ([2, 1, 1, 4], [3, 9, 9, 1])]
+    {
         let error = Error::Overlap { argument: "data", shape: overlap, strides };
         table.add(error, move |y| ViewMut::new(y, overlap, strides).map(drop));
     }
@@ -263,7 +265,9 @@ fn preparing() {
         table.add(Error::OutOfMemory { argument: "weights", bytes: 0 }, move |w| {
             let huge = Conv2d::new(i, o, [1, 1]);
             match huge.prepare(Weights::strided(&w[..1], [0; 4]), None, &Options::new()).map(drop) {
-                Err(Error::OutOfMemory { argument, bytes }) if bytes >= (1 << 52) && bytes < (1 << 52) + nr * (1 << 33) => {
+                Err(Error::OutOfMemory { argument, bytes })
+                    if bytes >= (1 << 52) && bytes < (1 << 52) + nr * (1 << 33) =>
+                {
                     Err(Error::OutOfMemory { argument, bytes: 0 })
                 }
                 other => other,
@@ -287,7 +291,8 @@ fn table_of_levels(level: Level, error: Error) {
 fn running() {
     let mut table = Table::default();
     let x = |shape: [usize; 4]| (vec![1.0f32; 4096], shape);
-    let packed = || conv().prepare(Weights::hwio(&[1.0; 108]), Some(&[1.0; 4]), &Options::new().level(Level::Scalar)).unwrap();
+    let packed =
+        || conv().prepare(Weights::hwio(&[1.0; 108]), Some(&[1.0; 4]), &Options::new().level(Level::Scalar)).unwrap();
     let mut forward = |error: Error, x: (Vec<f32>, [usize; 4]), y: [usize; 4], epilogue: Epilogue<'static, f32>| {
         table.add(error, move |data| {
             packed().forward(View::nhwc(&x.0, x.1)?, ViewMut::nhwc(data, y)?, &epilogue, Run::new())

@@ -69,7 +69,10 @@ fn every_channel_tail() {
         let small = Layer { seed: c as u64, ..Layer::new([c, c], [1, 2], [1, 3]) };
         check::<f32>(&Layer { inputs: 3, ..small.clone() }, Numbers::Integers);
         check::<f64>(&Layer { outputs: 3, kernel: [1, 1], ..small.clone() }, Numbers::Integers);
-        check::<f32>(&Layer { inputs: 1, outputs: 1, groups: c, padding: [[0, 0], [1, 0]], ..small }, Numbers::Integers);
+        check::<f32>(
+            &Layer { inputs: 1, outputs: 1, groups: c, padding: [[0, 0], [1, 0]], ..small },
+            Numbers::Integers,
+        );
     }
 }
 
@@ -84,7 +87,10 @@ fn images_of_one_pixel() {
 
 /// What is done to a sum last, in both crates' words, and whether it is exact on integers. The others are within
 /// `4 * epsilon * max(1, |x|)`.
-fn activations<'a, T: Number>(slopes: &'a [T], same: &'a [f64]) -> Vec<(Activation<'a, T>, reference::Activation<'a, f64>, bool)> {
+fn activations<'a, T: Number>(
+    slopes: &'a [T],
+    same: &'a [f64],
+) -> Vec<(Activation<'a, T>, reference::Activation<'a, f64>, bool)> {
     use reference::Activation as Ref;
     let number = |x: f64| <T as gemmule::Element>::from_f64(x);
     vec![
@@ -264,4 +270,3 @@ fn orders_of_weights_are_the_same_numbers() {
     });
     assert!(outputs.iter().all(|y| y == &outputs[0]));
 }
-

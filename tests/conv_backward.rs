@@ -130,8 +130,7 @@ fn every_channel_tail() {
 #[test]
 fn pixels_that_no_window_reads_have_no_gradient() {
     // A stride larger than the kernel, rows that are cropped, and a last window that ends before the image does.
-    let layer =
-        Layer { stride: [3, 4], padding: [[-1, 0], [0, -2]], batch: 2, ..Layer::new([3, 5], [2, 1], [9, 11]) };
+    let layer = Layer { stride: [3, 4], padding: [[-1, 0], [0, -2]], batch: 2, ..Layer::new([3, 5], [2, 1], [9, 11]) };
     let random = &mut Random(2);
     let case = Case::<f32>::new(&layer, Numbers::Integers, random);
     let expected = case.expected(&layer);

@@ -133,7 +133,8 @@ fn it_is_the_adjoint_of_the_convolution() {
         y.array()
     };
     let conv = layer.conv().prepare(Weights::hwio(&w.data), None, &Options::new()).unwrap();
-    let transpose = transpose.output_padding([1, 0]).prepare(Weights::hwio(&turned.data), None, &Options::new()).unwrap();
+    let transpose =
+        transpose.output_padding([1, 0]).prepare(Weights::hwio(&turned.data), None, &Options::new()).unwrap();
     let forward = run(&x, layer.y_shape(), &|x, y| conv.forward(x, y, &Epilogue::new(), Run::new()).unwrap());
     let back = run(&y, layer.x_shape(), &|x, y| transpose.forward(x, y, &Epilogue::new(), Run::new()).unwrap());
     let dot = |a: &Array4<f64>, b: &Array4<f64>| a.data.iter().zip(&b.data).map(|(a, b)| a * b).sum::<f64>();

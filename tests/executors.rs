@@ -80,7 +80,14 @@ fn wrong(workers: usize, run: impl Fn(usize, &(dyn Fn(usize) + Sync)) + Sync + '
 }
 
 fn at_once(threads: usize, f: impl Fn(usize) + Sync) {
-    std::thread::scope(|scope| (0..threads).for_each(|i| drop(scope.spawn({ let f = &f; move || f(i) }))));
+    std::thread::scope(|scope| {
+        (0..threads).for_each(|i| {
+            drop(scope.spawn({
+                let f = &f;
+                move || f(i)
+            }))
+        })
+    });
 }
 
 fn wrong_executors() -> Vec<(&'static str, Box<dyn Executor>)> {
@@ -129,7 +136,8 @@ fn a_panic_of_the_executor_is_its_callers() {
         task(0);
         panic!("after the work");
     });
-    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| kernel.output(Run::new().executor(&*panics))));
+    let caught =
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| kernel.output(Run::new().executor(&*panics))));
     assert_eq!(caught.is_err(), cfg!(any(feature = "std", feature = "simd")));
     // Nothing is poisoned by it.
     assert_eq!(bits(&kernel.output(Run::new()).unwrap()), expected);
@@ -137,7 +145,8 @@ fn a_panic_of_the_executor_is_its_callers() {
 
 /// The outputs of all kernels that go image by image, for a batch.
 fn by_image<T: Number>(setting: Setting) -> Vec<Kernel<T>> {
-    let sums_over_the_batch = |kernel: &Kernel<T>| ["dw", "db", "dslope"].iter().any(|name| kernel.name.starts_with(name));
+    let sums_over_the_batch =
+        |kernel: &Kernel<T>| ["dw", "db", "dslope"].iter().any(|name| kernel.name.starts_with(name));
     setting.kernels().into_iter().filter(|kernel| !sums_over_the_batch(kernel)).collect()
 }
 
@@ -152,8 +161,10 @@ fn alone_and_in_a_batch<T: Number>(level: Level, [h, w, c]: [usize; 3], [x, y]: 
             (batch.compute)(&inputs, &mut together, Run::new()).unwrap();
             for image in 0..n {
                 // From where an image starts to where it ends, in each tensor of the batch.
-                let cut = |len: usize, one: usize| image * ((len - one) / (n - 1))..image * ((len - one) / (n - 1)) + one;
-                let part: Vec<&[T]> = inputs.iter().zip(&single.inputs).map(|(x, &one)| &x[cut(x.len(), one)]).collect();
+                let cut =
+                    |len: usize, one: usize| image * ((len - one) / (n - 1))..image * ((len - one) / (n - 1)) + one;
+                let part: Vec<&[T]> =
+                    inputs.iter().zip(&single.inputs).map(|(x, &one)| &x[cut(x.len(), one)]).collect();
                 let mut alone = vec![T::NAN; single.output];
                 (single.compute)(&part, &mut alone, Run::new()).unwrap();
                 let together = &together[cut(batch.output, single.output)];

@@ -5,8 +5,8 @@ mod common;
 
 use common::conv::cases;
 use gemmule::{
-    Activation, Algorithm, Conv2d, ConvTranspose2d, Epilogue, Level, Machine, Options, Padding, Run, Tensor, View, ViewMut,
-    Weights, WeightsMut, Workspace, Write, conv_backward_bias,
+    Activation, Algorithm, Conv2d, ConvTranspose2d, Epilogue, Level, Machine, Options, Padding, Run, Tensor, View,
+    ViewMut, Weights, WeightsMut, Workspace, Write, conv_backward_bias,
 };
 use proptest::prelude::*;
 
@@ -234,7 +234,8 @@ proptest! {
 fn names() {
     for name in ["", "auto", "Scalar", "scalar ", "avx2\0", "emulated4", "\u{1f980}"] {
         let (level, algorithm) = (name.parse::<Level>(), name.parse::<Algorithm>());
-        let _ = (level.map(|l| format!("{l:>9}")), level.map_err(|e| e.to_string()), algorithm.map_err(|e| e.to_string()));
+        let _ =
+            (level.map(|l| format!("{l:>9}")), level.map_err(|e| e.to_string()), algorithm.map_err(|e| e.to_string()));
     }
 }
 

@@ -22,7 +22,12 @@ fn only_the_forced_level_runs<T: Number>() {
             kernel.output(Run::new().executor(&Serial)).unwrap();
             for ((name, before), after) in NAMES.into_iter().zip(before).zip(counts()) {
                 let ran = after > before;
-                assert_eq!(ran, kernel.has_level && name == level.to_string(), "{}: {after} - {before} at {name}", kernel.name);
+                assert_eq!(
+                    ran,
+                    kernel.has_level && name == level.to_string(),
+                    "{}: {after} - {before} at {name}",
+                    kernel.name
+                );
             }
         }
     }

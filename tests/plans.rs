@@ -25,12 +25,18 @@ fn planned() -> Vec<Planned> {
     vec![
         ("resnet stem 7x7 s2 3->64", |m| plan(Conv2d::new(3, 64, [7, 7]).stride([2, 2]).padding(3), Options::new(), m)),
         ("resnet 3x3 64->64", |m| plan(Conv2d::new(64, 64, [3, 3]).padding(1), Options::new(), m)),
-        ("resnet 3x3 s2 128->128", |m| plan(Conv2d::new(128, 128, [3, 3]).stride([2, 2]).padding(1), Options::new(), m)),
+        ("resnet 3x3 s2 128->128", |m| {
+            plan(Conv2d::new(128, 128, [3, 3]).stride([2, 2]).padding(1), Options::new(), m)
+        }),
         ("resnet 1x1 256->64", |m| plan(Conv2d::new(256, 64, [1, 1]), Options::new(), m)),
         ("resnet 1x1 s2 512->1024", |m| plan(Conv2d::new(512, 1024, [1, 1]).stride([2, 2]), Options::new(), m)),
-        ("mobilenet 3x3 144 depthwise", |m| plan(Conv2d::new(144, 144, [3, 3]).padding(1).groups(144), Options::new(), m)),
+        ("mobilenet 3x3 144 depthwise", |m| {
+            plan(Conv2d::new(144, 144, [3, 3]).padding(1).groups(144), Options::new(), m)
+        }),
         ("two outputs a channel", |m| plan(Conv2d::new(32, 64, [3, 3]).padding(1).groups(32), Options::new(), m)),
-        ("resnext 3x3 128->128 in 32 groups", |m| plan(Conv2d::new(128, 128, [3, 3]).padding(1).groups(32), Options::new(), m)),
+        ("resnext 3x3 128->128 in 32 groups", |m| {
+            plan(Conv2d::new(128, 128, [3, 3]).padding(1).groups(32), Options::new(), m)
+        }),
         ("inception 1x7 160->192", |m| plan(Conv2d::new(160, 192, [1, 7]).padding([0, 3]), Options::new(), m)),
         ("3x3 dilated 256->256", |m| {
             plan(Conv2d::new(256, 256, [3, 3]).dilation([2, 2]).padding(Padding::SameUpper), Options::new(), m)
@@ -65,7 +71,8 @@ fn snapshot() -> String {
         for machine in MACHINES {
             let plan = plan(&machine);
             let (weights, scratch) = (plan.weight_bytes(), plan.workspace_bytes(1));
-            lines += &format!("{name} on {}: {plan}; {weights} bytes of weights, {scratch} of scratch\n", machine.level);
+            lines +=
+                &format!("{name} on {}: {plan}; {weights} bytes of weights, {scratch} of scratch\n", machine.level);
         }
     }
     lines

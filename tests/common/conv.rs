@@ -139,7 +139,8 @@ fn channels() -> impl Strategy<Value = (usize, usize, usize)> {
 /// Layers of any geometry that have an output, with images of at most `most * most` pixels and batches from 0 to 2.
 pub fn layers(most: usize) -> impl Strategy<Value = Layer> {
     let pointwise = (Just(1), 1..=3usize, 1..=3usize, Just(0), Just(0), 1..=most);
-    let axes = prop_oneof![4 => [axis(most).boxed(), axis(most).boxed()], 1 => [pointwise.clone().boxed(), pointwise.boxed()]];
+    let axes =
+        prop_oneof![4 => [axis(most).boxed(), axis(most).boxed()], 1 => [pointwise.clone().boxed(), pointwise.boxed()]];
     let batch = prop_oneof![6 => Just(1usize), 2 => Just(2), 1 => Just(0)];
     (channels(), axes, batch, any::<u64>())
         .prop_map(|((groups, inputs, outputs), [y, x], batch, seed)| Layer {

@@ -107,7 +107,11 @@ impl Setting {
             all.extend(self.conv("conv, a channel to two", same(Conv2d::new(c, 2 * c, [3, 2])).groups(c), algorithm));
             all.extend(self.transpose(algorithm));
             all.extend(self.backward_input("dx", same(Conv2d::new(c, c, [3, 2])).stride([2, 1]), algorithm));
-            all.extend(self.backward_input("dx, a channel a group", same(Conv2d::new(c, c, [3, 2])).groups(c), algorithm));
+            all.extend(self.backward_input(
+                "dx, a channel a group",
+                same(Conv2d::new(c, c, [3, 2])).groups(c),
+                algorithm,
+            ));
         }
         all.push(self.backward_weights("dw", same(Conv2d::new(c, c, [3, 2]))));
         all.push(self.backward_weights("dw, a channel a group", same(Conv2d::new(c, c, [3, 2])).groups(c)));
@@ -161,8 +165,7 @@ impl Setting {
 
     fn backward_input<T: Number>(&self, name: &str, conv: Conv2d, algorithm: Algorithm) -> Option<Kernel<T>> {
         let Setting { shape, x, y, level } = *self;
-        let (w, out) =
-            (Random(9).reals::<T>(conv.weight_shape().unwrap()), conv.output_shape(shape).unwrap());
+        let (w, out) = (Random(9).reals::<T>(conv.weight_shape().unwrap()), conv.output_shape(shape).unwrap());
         let packed = conv.prepare_backward_input(Weights::hwio(&w.data), &self.options(algorithm)).ok()?;
         Some(Kernel {
             name: format!("{name} by {algorithm} at {level}, {y:?} to {x:?}"),
@@ -253,7 +256,8 @@ impl Setting {
                 inputs: vec![x.len(shape), y.len(out)],
                 output: x.len(shape),
                 compute: Box::new(move |inputs, output, run| {
-                    let (from, dy, dx) = (x.view(inputs[0], shape)?, y.view(inputs[1], out)?, x.view_mut(output, shape)?);
+                    let (from, dy, dx) =
+                        (x.view(inputs[0], shape)?, y.view(inputs[1], out)?, x.view_mut(output, shape)?);
                     max.backward(from, dy, dx, ties, Write::Replace, run.level(level))
                 }),
                 ..self.simple(&format!("max pool backward, {ties:?}"), out, |_, _, _| Ok(()))
