@@ -9,7 +9,7 @@ use gemmule::{Error, Executor, Level, Run, Serial};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Large enough that every kernel is split: more than 65,536 operations, and more than one tile.
-const LARGE: [usize; 4] = [2, 21, 19, 131];
+const LARGE: [usize; 4] = [2, 23, 22, 67];
 
 fn bits<T: Number>(values: &[T]) -> Vec<u64> {
     values.iter().map(|&x| x.bits()).collect()
@@ -118,11 +118,11 @@ fn wrong_executors_give_the_result_or_an_error() {
                 Err(error) => panic!("{error}: {} on {name}", kernel.name),
             }
         }
-        let never = kernel.output(Run::new().executor(&Never));
+        let never = kernel.output(Run::new().executor(&Never)).map(|output| bits(&output) == expected);
         if cfg!(any(feature = "std", feature = "simd")) {
             assert!(matches!(never, Err(Error::Executor { done: 0, expected: 2.. })), "{}: {never:?}", kernel.name);
         } else {
-            assert_eq!(bits(&never.unwrap()), expected, "a build without features runs on the calling thread");
+            assert_eq!(never, Ok(true), "a build without features runs on the calling thread");
         }
     }
 }
@@ -140,7 +140,7 @@ fn a_panic_of_the_executor_is_its_callers() {
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| kernel.output(Run::new().executor(&*panics))));
     assert_eq!(caught.is_err(), cfg!(any(feature = "std", feature = "simd")));
     // Nothing is poisoned by it.
-    assert_eq!(bits(&kernel.output(Run::new()).unwrap()), expected);
+    assert!(bits(&kernel.output(Run::new()).unwrap()) == expected);
 }
 
 /// The outputs of all kernels that go image by image, for a batch.

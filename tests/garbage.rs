@@ -5,8 +5,9 @@ mod common;
 
 use common::conv::cases;
 use gemmule::{
-    Activation, Algorithm, Conv2d, ConvTranspose2d, Epilogue, Level, Machine, Options, Padding, Run, Tensor, View,
-    ViewMut, Weights, WeightsMut, Workspace, Write, conv_backward_bias,
+    Activation, Algorithm, AvgPool2d, BatchNorm, Conv2d, ConvTranspose2d, Epilogue, Level, Machine, MaxPool2d, Options,
+    Padding, Run, Tensor, Ties, View, ViewMut, Weights, WeightsMut, Workspace, Write, conv_backward_bias, once,
+    prelu_backward_slope, zero_pad,
 };
 use proptest::prelude::*;
 
@@ -228,6 +229,85 @@ proptest! {
             let _ = packed.forward(x, y, &Epilogue::new(), Run::new());
         }
     }
+
+    #[test]
+    fn pools(
+        window in [[small(), small()], [small(), small()], [small(), small()]],
+        padding in padding(),
+        output in proptest::option::weighted(0.2, [small(), small()]),
+        flags in any::<[bool; 2]>(),
+        x in four(small()),
+        y in four(small()),
+        strides in proptest::option::weighted(0.2, four(number())),
+        index in prop_oneof![Just(0i64), Just(-1), -9..200i64, Just(i64::MIN), Just(i64::MAX)],
+        scratch in proptest::option::weighted(0.2, 0..9000usize),
+    ) {
+        let (data, mut out, mut memory, mut indices) = (vec![1.0f32; LEN], vec![0.0f32; LEN], vec![0.0f32; 9000], vec![index; LEN]);
+        let [kernel, stride, dilation] = window;
+        let max = output.map_or(MaxPool2d::new(kernel, stride), MaxPool2d::adaptive);
+        let max = max.dilation(dilation).padding(padding).ceil_mode(flags[0]);
+        let average = output.map_or(AvgPool2d::new(kernel, stride), AvgPool2d::adaptive);
+        let average = average.dilation(dilation).padding(padding).ceil_mode(flags[0]).count_include_pad(flags[1]);
+        prop_assert_eq!(max.output_shape(x), average.output_shape(x));
+        let right = max.output_shape(x).unwrap_or(y);
+        for y in [right, y] {
+            let Some(from) = view(&data, x, strides) else { continue };
+            let _ = once::max_pool2d_with_indices(&max, from);
+            if let Some(to) = view_mut(&mut out, y) {
+                let _ = max.forward(from, to, run(&mut memory, scratch));
+            }
+            if let Some(to) = view_mut(&mut out, y) {
+                let _ = average.forward(from, to, run(&mut memory, scratch));
+            }
+            if let (Some(to), Ok(at)) = (view_mut(&mut out, y), ViewMut::nhwc(&mut indices, right)) {
+                let _ = max.forward_with_indices(from, to, at, run(&mut memory, scratch));
+            }
+            let Some(dy) = view(&data, y, strides) else { continue };
+            for ties in [Ties::All, Ties::First] {
+                if let Some(dx) = view_mut(&mut out, x) {
+                    let _ = max.backward(from, dy, dx, ties, Write::Accumulate, run(&mut memory, scratch));
+                }
+            }
+            if let Some(dx) = view_mut(&mut out, x) {
+                let _ = average.backward(dy, dx, Write::Replace, run(&mut memory, scratch));
+            }
+            indices.fill(index);
+            if let (Some(dx), Ok(at)) = (view_mut(&mut out, x), View::nhwc(&indices, y)) {
+                let _ = max.backward_from_indices(dy, at, dx, Write::Replace, run(&mut memory, scratch));
+            }
+        }
+    }
+
+    #[test]
+    fn the_rest(x in four(small()), y in four(small()), strides in proptest::option::weighted(0.3, four(number())), pad in [[small(), small()], [small(), small()]], lengths in [small(), small()], value in prop_oneof![Just(0.0f32), Just(-1.0), Just(f32::NAN), Just(f32::INFINITY)]) {
+        let (data, mut out) = (vec![value; LEN], vec![0.0f32; LEN]);
+        let slopes = &data[..lengths[0].min(x[3]).min(LEN)];
+        for shape in [x, y] {
+            let Some(from) = view(&data, shape, strides) else { continue };
+            for act in [Activation::Gelu, Activation::PRelu(slopes), Activation::Clamp { min: value, max: value }] {
+                if let Some(to) = view_mut(&mut out, x) {
+                    let _ = act.forward(from, to, Run::new());
+                }
+                if let (Some(dx), Some(dy)) = (view_mut(&mut out, x), view(&data, x, None)) {
+                    let _ = act.backward(from, dy, dx, Write::Accumulate, Run::new());
+                }
+            }
+            if let Some(dy) = view(&data, x, None) {
+                let _ = prelu_backward_slope(from, dy, &mut out[..shape[3].min(LEN)], Write::Replace, Run::new());
+            }
+            if let Some(to) = view_mut(&mut out, y) {
+                let _ = zero_pad(from, pad, to, Run::new());
+            }
+            let padded = shape[1..3].iter().zip(pad).all(|(n, [a, b])| n.saturating_add(a).saturating_add(b) < 1000 || a.max(b) > 1 << 45);
+            if padded {
+                let _ = once::zero_pad(from, pad);
+            }
+            let norm = BatchNorm { gamma: slopes, beta: slopes, mean: slopes, variance: slopes, epsilon: value };
+            if let Some(w) = view_mut(&mut out, shape) {
+                let _ = norm.fold(w, &mut vec![1.0; lengths[1].min(9)]);
+            }
+        }
+    }
 }
 
 #[test]
@@ -247,7 +327,23 @@ fn huge_shapes_that_hold_nothing_are_done_at_once() {
             let mut db = vec![f32::NAN; shape[3]];
             conv_backward_bias(dy, &mut db, Write::Replace, Run::new()).unwrap();
             assert!(db.iter().all(|&db| db == 0.0));
+            let mut dslope = vec![f32::NAN; shape[3]];
+            prelu_backward_slope(dy, dy, &mut dslope, Write::Replace, Run::new()).unwrap();
+            assert!(dslope.iter().all(|&d| d == 0.0));
+            let y = ViewMut::new(&mut [], shape, [0; 4]).unwrap();
+            Activation::Silu.forward(dy, y, Run::new()).unwrap();
+            let y = ViewMut::new(&mut [], shape, [0; 4]).unwrap();
+            zero_pad(dy, [[0; 2]; 2], y, Run::new()).unwrap();
+            let [one, mut bias] = [1.0, 2.0].map(|x| vec![x; shape[3]]);
+            let norm = BatchNorm { gamma: &one, beta: &one, mean: &one, variance: &one, epsilon: 0.0 };
+            norm.fold(ViewMut::new(&mut [], shape, [0; 4]).unwrap(), &mut bias).unwrap();
+            assert!(bias.iter().all(|&bias| bias == 2.0));
         }
+        let pool = MaxPool2d::new([1, 1], [1, 1]);
+        let (dy, indices) =
+            (View::<f32>::new(&[], [n, 1, 1, 0], [0; 4]).unwrap(), View::new(&[], [n, 1, 1, 0], [0; 4]).unwrap());
+        let dx = ViewMut::new(&mut [], [n, 1, 1, 0], [0; 4]).unwrap();
+        pool.backward_from_indices(dy, indices, dx, Write::Replace, Run::new()).unwrap();
         // Images without a row, in a batch that no output could hold.
         let conv = Conv2d::new(4, 4, [1, 1]).padding(1);
         let packed = conv.prepare(Weights::hwio(&[1.0f32; 16]), None, &Options::new()).unwrap();

@@ -97,10 +97,22 @@ fn check<T: Number>(kernel: &Kernel<T>, edge: Edge) {
     assert!(same, "{}: guarded at its {edge:?}", kernel.name);
 }
 
-/// Channels around every tail of every level's vectors, one after the other, for all levels and forms in turn.
+/// Lanes of a level's vectors.
+fn lanes<T>(level: Level) -> usize {
+    match level {
+        Level::Scalar => 1,
+        Level::Emulated4 => 4,
+        Level::Emulated8 => 8,
+        Level::Emulated16 => 16,
+        Level::Portable | Level::Avx2 => 32 / size_of::<T>(),
+        _ => 64 / size_of::<T>(),
+    }
+}
+
+/// As many channels as make every tail of two vectors, in each form in turn.
 fn every_tail<T: Number>(edge: Edge) {
     for level in Level::available() {
-        for c in 1..=33 {
+        for c in 1..=2 * lanes::<T>(level) + 1 {
             let [x, y] = [c, c / 3].map(|i| FORMS[i % 3]);
             for kernel in (Setting { level, shape: [1, 3, 4, c], x, y }).kernels::<T>() {
                 check(&kernel, edge);
@@ -138,7 +150,7 @@ fn weights() {
     let (conv, form) = (|c: usize| Conv2d::new(c, c + 1, [2, 3]), Form::Nhwc);
     for (level, edge) in Level::available().flat_map(|level| [(level, Edge::Start), (level, Edge::End)]) {
         let options = Options::new().level(level);
-        for c in (1..=18).chain([33]) {
+        for c in 1..=2 * lanes::<f32>(level) + 1 {
             let w = Random(c as u64).reals::<f32>([2, 3, c, c + 1]);
             let (x, y) = (vec![1.0; 4 * 5 * c], vec![1.0; 3 * 3 * (c + 1)]);
             for order in ORDERS {
@@ -175,7 +187,7 @@ fn weights() {
 fn indices_of_maxima() {
     let pool = MaxPool2d::new([2, 2], [1, 2]).padding([[1, 0], [0, 1]]);
     for (level, edge) in Level::available().flat_map(|level| [(level, Edge::Start), (level, Edge::End)]) {
-        for c in 1..=33 {
+        for c in 1..=2 * lanes::<f32>(level) + 1 {
             let [form, other] = [c, c + 1].map(|i| FORMS[i % 3]);
             let shape = [1, 4, 5, c];
             let out = pool.output_shape(shape).unwrap();

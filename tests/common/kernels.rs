@@ -100,7 +100,7 @@ impl Setting {
         let c = self.shape[3];
         let same = |conv: Conv2d| conv.padding([[1, 1], [1, 0]]);
         let mut all = Vec::new();
-        for algorithm in ALGORITHMS {
+        for algorithm in ALGORITHMS.into_iter().filter(|&algorithm| algorithm != Algorithm::Auto) {
             all.extend(self.conv("conv", same(Conv2d::new(c, c, [3, 2])), algorithm));
             all.extend(self.conv("conv, 1x1", Conv2d::new(c, c + 1, [1, 1]).stride([1, 2]), algorithm));
             all.extend(self.conv("conv, a channel a group", same(Conv2d::new(c, c, [3, 2])).groups(c), algorithm));

@@ -1,6 +1,7 @@
 //! What tests share: numbers, tensors in every layout, executors, comparison with the oracle.
 #![allow(dead_code)] // each test file uses its part
 
+pub mod bad;
 pub mod conv;
 pub mod kernels;
 
