@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::bad::{MAX, TOO_MANY, Table, X, Y, conv, length, overflow, shape};
+use common::bad::{MAX, TOO_MANY, Table, Y, conv, length, overflow, shape};
 use gemmule::{
     Algorithm, Conv2d, ConvTranspose2d, Epilogue, Error, Level, Options, Padding, Run, Tensor, View, ViewMut, Weights,
     Workspace, Write, conv_backward_bias,
