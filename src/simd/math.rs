@@ -10,7 +10,7 @@
 //! | [`exp`] | 1.2 ulp | gradual, within 1.5 ulp |
 //! | [`sigmoid`] | 2 ulp | flushed to 0 below -88 and -709 |
 //! | [`tanh`] | 1.5 ulp | exact |
-//! | [`Normal::cdf`] | 4 ulp, and 4 times epsilon of the value in its lower half | gradual, not accurate |
+//! | [`Normal::cdf`] | 5 ulp, and 5 times epsilon of the value in its lower half | gradual, not accurate |
 //!
 //! A NaN gives NaN. The polynomials are minimax fits by Remez's algorithm in 60 digits (mpmath), for the weighted
 //! errors that are given with them, their coefficients rounded afterwards.

@@ -1,6 +1,10 @@
 //! What tests share: numbers, tensors in every layout, executors, comparison with the oracle.
 #![allow(dead_code)] // each test file uses its part
 
+pub mod bad;
+pub mod conv;
+pub mod kernels;
+
 use gemmule::{Element, Executor, Level, Run, Serial, View, ViewMut};
 use gemmule_reference::{Array4, Real, indices};
 use std::fmt::Debug;
@@ -206,6 +210,15 @@ pub fn assert_near<T: Number>(got: &Array4<T>, expected: &Array4<f64>, bound: f6
         let (got, expected) = (Real::to_f64(got[index]), expected[index]);
         assert!((got - expected).abs() <= bound, "{index:?}: got {got}, expected {expected} +- {bound:e}; {what:?}");
     }
+}
+
+/// The levels to test: all available ones, or those that `GEMMULE_TEST_LEVELS` names, separated by commas. The latter have
+/// to be available. It is for processors where time is short, such as emulated ones; the crate itself reads no environment.
+pub fn levels() -> Vec<Level> {
+    let Ok(names) = std::env::var("GEMMULE_TEST_LEVELS") else { return Level::available().collect() };
+    let levels: Vec<Level> = names.split(',').map(|name| name.parse().unwrap()).collect();
+    levels.iter().for_each(|level| assert!(level.is_available(), "GEMMULE_TEST_LEVELS: {level} is not available"));
+    levels
 }
 
 /// A run on the calling thread.

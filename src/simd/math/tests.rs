@@ -150,7 +150,7 @@ fn bound(f: Function) -> f64 {
         Exp => 1.2,
         Sigmoid => 2.0,
         Tanh => 1.5,
-        Cdf => 4.0,
+        Cdf => 5.0,
     }
 }
 
