@@ -38,7 +38,8 @@ fn learn(epochs: usize, level: Option<Level>, executor: Box<dyn Executor>) -> Re
 fn learns_to_read() -> Result<()> {
     for level in [Level::Scalar, Level::best()] {
         let epochs = learn(5, Some(level), Box::new(Serial))?;
-        assert!(epochs[4].loss < 0.1 * epochs[0].loss, "{level}: {epochs:?}");
+        // A network that learns nothing stays near ln(10).
+        assert!(epochs[4].loss < 0.2 * epochs[0].loss, "{level}: {epochs:?}");
         assert!(epochs[4].accuracy > 0.95, "{level}: {epochs:?}");
     }
     Ok(())
