@@ -251,7 +251,8 @@ pub(crate) struct Aligned<T> {
 
 impl<T: Copy> Aligned<T> {
     pub(crate) fn new(len: usize, value: T, argument: &'static str) -> Result<Self, Error> {
-        let line = 64 / size_of::<T>();
+        // An element may have no size at all.
+        let line = 64 / size_of::<T>().max(1);
         let room = len.checked_add(line).ok_or(Error::Overflow { argument })?;
         let bytes = room.checked_mul(size_of::<T>()).ok_or(Error::Overflow { argument })?;
         let mut buffer: Vec<T> = Vec::new();

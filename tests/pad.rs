@@ -39,9 +39,11 @@ fn every_executor() {
         zero_pad(x.view(), pad, y.view_mut(), Run::new().executor(executor)).unwrap();
         assert_same(&y, &expected, &name);
     });
-    let mut y = output(expected.shape, Layout::Nhwc);
-    let error = zero_pad(x.view(), pad, y.view_mut(), Run::new().executor(&Never)).unwrap_err();
-    assert!(matches!(error, Error::Executor { done: 0, .. }), "{error}");
+    if cfg!(any(feature = "std", feature = "simd")) {
+        let mut y = output(expected.shape, Layout::Nhwc);
+        let error = zero_pad(x.view(), pad, y.view_mut(), Run::new().executor(&Never)).unwrap_err();
+        assert!(matches!(error, Error::Executor { done: 0, .. }), "{error}");
+    }
 }
 
 #[test]

@@ -21,8 +21,8 @@ use walk::Walk;
 ///
 /// A NaN gives NaN. Where two pieces meet, and at NaN, the derivative is PyTorch's. The exponential functions are the
 /// crate's own, the same at every level but for the last bits: `Sigmoid` and `Tanh` are within 2 ulp where the result is
-/// a normal number, `Silu`, `Gelu` and `GeluTanh` within `4 * epsilon * |x|`. At minus infinity those three are NaN, as
-/// their formulas and PyTorch's are.
+/// a normal number, `Silu`, `HardSwish`, `Gelu` and `GeluTanh` within `2 * epsilon * |x|`. At minus infinity those four are
+/// NaN, as their formulas and PyTorch's are.
 ///
 /// ```
 /// use gemmule::{Activation, Run, View, ViewMut, Write};

@@ -88,7 +88,7 @@ pub enum Refusal {
     Padding,
     /// There are too many channels per group.
     ChannelsPerGroup {
-        /// Outputs per group.
+        /// Inputs per group.
         given: usize,
         /// The most that would be accepted.
         wanted: usize,
@@ -115,7 +115,7 @@ impl fmt::Display for Refusal {
             Refusal::Kernel { given: [h, w], wanted: [y, x] } => write!(f, "kernel {h}x{w} is not {y}x{x}"),
             Refusal::Padding => f.write_str("padding is not zero"),
             Refusal::ChannelsPerGroup { given, wanted } => {
-                write!(f, "{given} output channels per group are more than {wanted}")
+                write!(f, "{given} input channels per group are more than {wanted}")
             }
             Refusal::Transposed => f.write_str("the transposed pass is not the forward pass"),
             Refusal::Level { given } => write!(f, "level {given} is neither avx2 nor avx512"),

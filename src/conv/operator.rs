@@ -119,7 +119,7 @@ impl<T: Element> Operator<T> {
         let columns = RegisterTile::new::<T>(plan.level()).columns;
         let grid = plan.problem.grid(shape, &plan.blocking, columns, plan.algorithm() == Algorithm::Depthwise);
         let pixels = shape[0].saturating_mul(shape[1]).saturating_mul(shape[2]);
-        let work = pixels.saturating_mul(plan.problem.terms()).saturating_mul(plan.problem.outputs_per_group());
+        let work = pixels.saturating_mul(plan.problem.terms()).saturating_mul(plan.problem.outputs);
         run.for_each_tile(grid, Tile::new(y), plan.scratch_len(), work, |place, tile, scratch| {
             let job = TileJob { operator: self, axes, x, epilogue, place, tile, scratch };
             match plan.algorithm() {

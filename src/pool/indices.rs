@@ -206,9 +206,11 @@ impl<T: Element> Chunked<T> for Named<'_, '_, T> {
         store::<T, S, N>(s, winner.max, y);
         store::<T, S, N>(s, winner.offset, &mut offset[..width]);
         if self.segments.count() == 1 {
-            let first = self.segments.index(self.window, 0, 0);
+            // Added to 2^52, a whole number stands in the low bits of the sum: unlike a cast, this is vectorized.
+            const TOP: f64 = (1u64 << 52) as f64;
+            let first = self.segments.index(self.window, 0, 0).wrapping_sub(TOP.to_bits() as i64);
             for (index, offset) in indices[..width].iter_mut().zip(&offset) {
-                *index = first + i64::from(offset.to_f64() as i32);
+                *index = first.wrapping_add((offset.to_f64() + TOP).to_bits() as i64);
             }
         } else {
             store::<T, S, N>(s, winner.segment, &mut segment[..width]);
@@ -240,16 +242,29 @@ pub(super) fn backward_from_indices<T: Element>(
         return Ok(());
     }
     let work = dx.shape().iter().product::<usize>().saturating_add(shape.iter().product());
+    // Rows that follow each other without a gap are one long row: no index has to be divided.
+    let [_, row, col, _] = dx.strides();
+    let is_one_row = Some(row) == w.checked_mul(col);
+    let (dx_shape, strides) =
+        (if is_one_row { [dx.shape()[0], 1, h * w, dx.shape()[3]] } else { dx.shape() }, dx.strides());
+    let dx = ViewMut::new(dx.into_data(), dx_shape, strides)?;
     // An index may point anywhere in its plane, so a task owns whole planes.
     run.for_each_tile(Tiling::planes(dx.shape()), Tile::new(dx), 0, work, |part, dx, _| {
         if write == Write::Replace {
             zero(dx);
         }
+        let (mut indices_buffer, mut dy_buffer) = ([0; CHUNK], [T::ZERO; CHUNK]);
         for (oy, ox) in (0..shape[1]).flat_map(|oy| (0..shape[2]).map(move |ox| (oy, ox))) {
-            for c in 0..part[3].count {
-                let at = [part[0].start, oy, ox, part[3].start + c];
-                if let Ok(index) = usize::try_from(indices.data()[indices.at(at)]) {
-                    *dx.element([0, index / w, index % w], c) += dy.data()[dy.at(at)];
+            for c in (0..part[3].count).step_by(CHUNK) {
+                let (at, from) = ([part[0].start, oy, ox], part[3].start + c);
+                let len = CHUNK.min(part[3].count - c);
+                let indices = indices.pixel(at, from, len, &mut indices_buffer);
+                let dy = dy.pixel(at, from, len, &mut dy_buffer);
+                for (i, (&index, &dy)) in indices.iter().zip(dy).enumerate() {
+                    if let Ok(index) = usize::try_from(index) {
+                        let [y, x] = if is_one_row { [0, index] } else { [index / w, index % w] };
+                        *dx.element([0, y, x], c + i) += dy;
+                    }
                 }
             }
         }
@@ -258,6 +273,8 @@ pub(super) fn backward_from_indices<T: Element>(
 
 fn check_indices(indices: View<'_, i64>, bound: usize) -> Result<(), Error> {
     let [n, h, w, c] = indices.shape();
+    // A shape that holds nothing may still have an axis that takes ages to walk along.
+    let n = if h == 0 || w == 0 || c == 0 { 0 } else { n };
     let mut buffer = [0; CHUNK];
     for (n, y, x) in (0..n).flat_map(|n| (0..h).flat_map(move |y| (0..w).map(move |x| (n, y, x)))) {
         for from in (0..c).step_by(CHUNK) {

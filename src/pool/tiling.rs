@@ -235,3 +235,63 @@ pub(super) fn zero<T: Element>(tile: &mut Tile<'_, T>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::window::Axis;
+    use alloc::{vec, vec::Vec};
+
+    fn slide(kernel: usize, stride: usize, dilation: usize, pad: isize, input: usize) -> Option<PoolAxis> {
+        let axis = Axis { name: "height", kernel, stride, dilation, pad: [pad, pad / 2] };
+        axis.pool_output(input, true).ok().map(|outputs| PoolAxis::Sliding { axis, input, outputs })
+    }
+
+    #[test]
+    fn a_strip_has_room_for_all_that_a_tile_touches() {
+        let mut axes: Vec<PoolAxis> = Vec::new();
+        for (kernel, stride, dilation) in [(1, 1, 1), (3, 2, 1), (2, 5, 1), (3, 1, 4), (7, 3, 2)] {
+            for (pad, input) in [(0, 20), (2, 33), (9, 7), (1, 1)] {
+                axes.extend(slide(kernel, stride, dilation, pad, input));
+            }
+        }
+        for (input, outputs) in [(20, 1), (20, 3), (7, 9), (33, 8), (5, 5), (1, 4)] {
+            axes.push(PoolAxis::Adaptive { input, outputs });
+        }
+        for axis in axes {
+            for len in 1..=axis.outputs() {
+                for o in 0..=axis.outputs() - len {
+                    assert!(hull(&axis, o..o + len).len() <= axis.reach(len), "{len} windows of {axis:?}");
+                }
+            }
+            for len in 1..=axis.input() {
+                for i in 0..=axis.input() - len {
+                    let read = hull(&axis, axis.touching(i..i + len)).len();
+                    assert!(read <= len + 2 * axis.reach(1).saturating_sub(1), "{len} elements of {axis:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn one_image_is_enough_for_many_threads() {
+        let count = |shape: [usize; 4], axes: [PoolAxis; 2], nchw: bool| {
+            let data = vec![0.0f32; shape.iter().product()];
+            let x = if nchw { View::nchw(&data, shape) } else { View::nhwc(&data, shape) }.unwrap();
+            let forward = Tiling::forward(&axes, &x);
+            let backward = Tiling::backward(&axes, Some(&x), shape, x.strides());
+            for tiling in [forward, backward] {
+                assert!(tiling.strips.iter().sum::<usize>() <= STRIP, "{tiling:?}");
+                assert_eq!(tiling.strips[0] > 0, nchw, "{tiling:?}");
+            }
+            [forward.grid.count(), backward.grid.count()]
+        };
+        let global = [PoolAxis::Adaptive { input: 7, outputs: 1 }; 2];
+        let stem = [slide(3, 2, 1, 1, 112).unwrap(); 2];
+        for nchw in [false, true] {
+            for counts in [count([1, 7, 7, 2048], global, nchw), count([1, 112, 112, 64], stem, nchw)] {
+                assert!(counts.iter().all(|count| (16..=512).contains(count)), "{counts:?}");
+            }
+        }
+    }
+}

@@ -3,7 +3,7 @@
 //! Nothing is inlined here, unlike at the other levels: these are for tests, where the minutes that the compiler would
 //! spend on unrolled arrays cost more than the calls.
 
-use super::{Dispatch, Scalar, Simd};
+use super::{Dispatch, Op, Scalar, Simd};
 use crate::element::Element;
 use core::array::from_fn;
 
@@ -16,6 +16,16 @@ impl<T: Element, const L: usize> Simd<T> for Emulated<L> {
     type M = [bool; L];
     const LANES: usize = L;
     const REGISTERS: usize = if L == 16 { 32 } else { 16 };
+
+    #[inline(always)]
+    fn call<O: Op<T>>(self, op: O) -> O::Out {
+        #[cold] // compiled for size, which takes a fraction of the time
+        #[inline(never)]
+        fn inside<T: Element, O: Op<T>, const L: usize>(s: Emulated<L>, op: O) -> O::Out {
+            op.run(s)
+        }
+        inside(self, op)
+    }
 
     #[inline(never)] fn splat(self, x: T) -> [T; L] { [x; L] }
     #[inline(never)] fn load(self, x: &[T]) -> [T; L] { from_fn(|i| x[..L][i]) }

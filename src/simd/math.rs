@@ -10,7 +10,7 @@
 //! | [`exp`] | 1.2 ulp | gradual, within 1.5 ulp |
 //! | [`sigmoid`] | 2 ulp | flushed to 0 below -88 and -709 |
 //! | [`tanh`] | 1.5 ulp | exact |
-//! | [`Normal::cdf`] | 4 ulp, and 4 times epsilon of the value in its lower half | gradual, not accurate |
+//! | [`Normal::cdf`] | 5 ulp, and 5 times epsilon of the value in its lower half | gradual, not accurate |
 //!
 //! A NaN gives NaN. The polynomials are minimax fits by Remez's algorithm in 60 digits (mpmath), for the weighted
 //! errors that are given with them, their coefficients rounded afterwards.
@@ -116,6 +116,7 @@ fn polynomial<T: Element, S: Simd<T>>(s: S, x: S::V, coefficients: &'static [T])
     rest.iter().fold(s.splat(*first), |sum, &c| s.mul_add(sum, x, s.splat(c)))
 }
 
+/// `-x`.
 #[inline(always)]
 fn neg<T: Element, S: Simd<T>>(s: S, x: S::V) -> S::V {
     s.mul(x, s.splat(-T::ONE))
@@ -124,13 +125,20 @@ fn neg<T: Element, S: Simd<T>>(s: S, x: S::V) -> S::V {
 /// `|x|`.
 #[inline(always)]
 pub(crate) fn abs<T: Element, S: Simd<T>>(s: S, x: S::V) -> S::V {
-    s.max(x, neg(s, x))
+    s.select(s.lt(x, s.splat(T::ZERO)), neg(s, x), x)
 }
 
-/// `x` within `-bound..=bound`. NaN stays.
+/// The smaller of `x` and a bound; NaN stays.
 #[inline(always)]
-fn within<T: Element, S: Simd<T>>(s: S, x: S::V, bound: T) -> S::V {
-    s.min(s.splat(bound), s.max(s.splat(-bound), x))
+fn at_most<T: Element, S: Simd<T>>(s: S, x: S::V, bound: T) -> S::V {
+    // `Simd::min` takes care of a NaN in its second operand only. A constant there leaves one instruction.
+    s.min(x, s.splat(bound))
+}
+
+/// The larger of `x` and a bound; NaN stays.
+#[inline(always)]
+fn at_least<T: Element, S: Simd<T>>(s: S, x: S::V, bound: T) -> S::V {
+    s.max(x, s.splat(bound))
 }
 
 /// `[n, q]` with `e^(x + low) = 2^n * (1 + q)`, for finite `x`; `low` is small.
@@ -139,13 +147,13 @@ fn reduce<T: Element, S: Simd<T>>(s: S, x: S::V, low: Option<S::V>) -> [S::V; 2]
     let round = s.splat(T::ROUND);
     let n = s.sub(s.mul_add(x, s.splat(T::LOG2_E), round), round);
     // No rounding in the first step, and little in the second, whose product is small.
-    let [ln_2, rest] = T::LN_2.map(|x| s.splat(-x));
-    let r = s.mul_add(n, rest, s.mul_add(n, ln_2, x));
-    let r = low.map_or(r, |low| s.add(r, low));
+    let r = s.mul_add(n, s.splat(-T::LN_2[0]), x);
+    let r = s.mul_add(n, s.splat(-T::LN_2[1]), r);
+    let r = if let Some(low) = low { s.add(r, low) } else { r };
     [n, s.mul_add(s.mul(r, r), polynomial(s, r, T::EXP), r)]
 }
 
-/// `2^n`, for an integer `n` such that it is normal.
+/// `2^n`, for an integer `n` such that it is normal; 0 for the next smaller one.
 #[inline(always)]
 fn power<T: Element, S: Simd<T>>(s: S, n: S::V) -> S::V {
     s.exponent(s.add(n, s.splat(T::ROUND + T::BIAS)))
@@ -162,14 +170,14 @@ fn scale<T: Element, S: Simd<T>>(s: S, [n, q]: [S::V; 2]) -> S::V {
 /// `e^x`. Where the result is denormal, it has an ulp of its own and is rounded twice.
 #[inline(always)]
 pub(crate) fn exp<T: Element, S: Simd<T>>(s: S, x: S::V) -> S::V {
-    let [low, high] = T::EXP_RANGE.map(|x| s.splat(x));
-    scale(s, reduce(s, s.min(high, s.max(low, x)), None))
+    let x = at_most(s, at_least(s, x, T::EXP_RANGE[0]), T::EXP_RANGE[1]);
+    scale(s, reduce(s, x, None))
 }
 
 /// `1 + e^x`; infinity beyond [`Constants::LOGISTIC_MAX`], so that quotients by it are 0 there.
 #[inline(always)]
 pub(crate) fn one_plus_exp<T: Element, S: Simd<T>>(s: S, x: S::V) -> S::V {
-    let [n, q] = reduce(s, within(s, x, T::LOGISTIC_MAX), None);
+    let [n, q] = reduce(s, at_most(s, at_least(s, x, -T::LOGISTIC_MAX), T::LOGISTIC_MAX), None);
     let power = power(s, n);
     // 1 + 2^n * (1 + q). The first sum is exact, but where 2^n is large: what it has lost then comes back.
     let sum = s.add(power, s.splat(T::ONE));
@@ -188,7 +196,7 @@ pub(crate) fn sigmoid<T: Element, S: Simd<T>>(s: S, x: S::V) -> S::V {
 #[inline(always)]
 pub(crate) fn tanh<T: Element, S: Simd<T>>(s: S, x: S::V) -> S::V {
     let (zero, one, two) = (s.splat(T::ZERO), s.splat(T::ONE), s.splat(T::from_f64(2.0)));
-    let size = s.min(s.splat(T::TANH_MAX), abs(s, x));
+    let size = at_most(s, abs(s, x), T::TANH_MAX);
     let large = s.sub(one, s.div(two, one_plus_exp(s, s.add(size, size))));
     let square = s.mul(size, size);
     // Adding 0 turns -0 into 0, which keeps the sign of x where that is a zero.
@@ -211,12 +219,12 @@ impl<V: Copy> Normal<V> {
     #[inline(always)]
     pub(crate) fn at<T: Element, S: Simd<T, V = V>>(s: S, x: V) -> Self {
         let (zero, one, half) = (s.splat(T::ZERO), s.splat(T::ONE), s.splat(T::from_f64(0.5)));
-        let a = s.min(s.splat(T::CDF_MAX), abs(s, x));
+        let a = at_most(s, abs(s, x), T::CDF_MAX);
         // The rounding of the square would be magnified: a^2 = near^2 + (a - near) * (a + near), the first exact.
         let round = s.splat(T::ROUND_HALF);
         let near = s.sub(s.add(a, round), round);
         let rest = s.mul(s.sub(a, near), s.add(a, near));
-        let square = s.max(s.splat(T::EXP_RANGE[0]), neg(s, s.mul(s.mul(near, near), half)));
+        let square = at_least(s, neg(s, s.mul(s.mul(near, near), half)), T::EXP_RANGE[0]);
         let bell = scale(s, reduce(s, square, Some(neg(s, s.mul(rest, half)))));
         let center = s.splat(T::CDF_CENTER);
         let inverse = s.div(one, s.add(a, center));

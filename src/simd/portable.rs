@@ -1,13 +1,14 @@
 //! `wide`: SSE2, NEON, wasm, or whatever the user compiles for. One register of that target per vector.
 
-use super::{Dispatch, Simd};
+use super::Simd;
+use wide::bytemuck::cast;
 
 #[derive(Clone, Copy)]
 pub(crate) struct Portable;
 
 #[rustfmt::skip] // a table: one operation a line
 macro_rules! portable {
-    ($t:ty, $v:ty) => {
+    ($t:ty, $v:ty, $bits:ty, $mantissa:literal) => {
         impl Simd<$t> for Portable {
             type V = $v;
             type M = $v;
@@ -35,17 +36,17 @@ macro_rules! portable {
             #[inline(always)] fn eq(self, a: $v, b: $v) -> $v { a.simd_eq(b) }
             #[inline(always)] fn select(self, m: $v, a: $v, b: $v) -> $v { m.select(a, b) }
             #[inline(always)] fn bits(self, m: $v) -> u32 { m.to_bitmask() as u32 }
-            #[inline(always)] fn exponent(self, x: $v) -> $v { <$v>::new(x.to_array().map(Dispatch::exponent)) }
+            #[inline(always)] fn exponent(self, x: $v) -> $v { cast(cast::<$v, $bits>(x) << $mantissa) }
         }
     };
 }
 
 #[cfg(not(target_feature = "avx"))]
-use wide::{f32x4 as VF32, f64x2 as VF64};
+use wide::{f32x4 as VF32, f64x2 as VF64, u32x4 as VU32, u64x2 as VU64};
 #[cfg(all(target_feature = "avx", not(target_feature = "avx512f")))]
-use wide::{f32x8 as VF32, f64x4 as VF64};
+use wide::{f32x8 as VF32, f64x4 as VF64, u32x8 as VU32, u64x4 as VU64};
 #[cfg(target_feature = "avx512f")]
-use wide::{f32x16 as VF32, f64x8 as VF64};
+use wide::{f32x16 as VF32, f64x8 as VF64, u32x16 as VU32, u64x8 as VU64};
 
-portable!(f32, VF32);
-portable!(f64, VF64);
+portable!(f32, VF32, VU32, 23_u32);
+portable!(f64, VF64, VU64, 52_u32);

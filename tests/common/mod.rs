@@ -1,6 +1,10 @@
 //! What tests share: numbers, tensors in every layout, executors, comparison with the oracle.
 #![allow(dead_code)] // each test file uses its part
 
+pub mod bad;
+pub mod conv;
+pub mod kernels;
+
 use gemmule::{Element, Executor, Level, Run, Serial, View, ViewMut};
 use gemmule_reference::{Array4, Real, indices};
 use std::fmt::Debug;

@@ -1,0 +1,63 @@
+//! Times, taken turn by turn.
+
+use crate::Result;
+use std::time::{Duration, Instant};
+
+/// A turn: long enough for many short calls, short enough for everything to see the same clock and neighbours.
+const TURN: Duration = Duration::from_micros(200);
+
+/// How long the calls of one thing took.
+#[derive(Clone, Debug, Default)]
+pub struct Samples(Vec<f64>);
+
+impl Samples {
+    /// The shortest call, in seconds.
+    pub fn min(&self) -> f64 {
+        self.0.iter().copied().fold(f64::INFINITY, f64::min)
+    }
+
+    /// The call in the middle, in seconds.
+    pub fn median(&mut self) -> f64 {
+        self.0.sort_by(f64::total_cmp);
+        self.0.get(self.0.len() / 2).copied().unwrap_or(f64::INFINITY)
+    }
+
+    /// Calls.
+    pub fn calls(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// Calls everything in turns until the time is over, at least three turns, and times each call.
+///
+/// # Errors
+/// The first one of a call.
+pub fn interleave<const N: usize>(
+    budget: Duration,
+    mut calls: [&mut dyn FnMut() -> Result<()>; N],
+) -> Result<[Samples; N]> {
+    let mut samples = std::array::from_fn(|_| Samples::default());
+    let start = Instant::now();
+    let mut turns = 0;
+    while turns < 3 || start.elapsed() < budget {
+        for (call, samples) in calls.iter_mut().zip(&mut samples) {
+            let turn = Instant::now();
+            loop {
+                let call_start = Instant::now();
+                call()?;
+                samples.0.push(call_start.elapsed().as_secs_f64());
+                if turn.elapsed() >= TURN {
+                    break;
+                }
+            }
+        }
+        turns += 1;
+    }
+    Ok(samples)
+}
+
+/// Copies: the other roof. Interleave it with what is measured, on as many bytes.
+pub fn copy(from: &[u64], to: &mut [u64]) {
+    to.copy_from_slice(std::hint::black_box(from));
+    std::hint::black_box(to);
+}
