@@ -277,7 +277,7 @@ fn within_two_epsilon_of_x() {
     }) {
         let expected = widened(&expected, &[]);
         let expected: Vec<f64> = x.iter().map(|&x| expected.value(f64::from(x), 0)).collect();
-        for level in Level::available() {
+        for level in levels() {
             let run = Run::new().level(level);
             act.forward(View::nhwc(&x, shape).unwrap(), ViewMut::nhwc(&mut y, shape).unwrap(), run).unwrap();
             let errors = x.iter().zip(&y).zip(&expected).map(|((x, y), e)| ((f64::from(*y) - e).abs(), *x));

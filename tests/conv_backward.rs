@@ -4,7 +4,7 @@ mod common;
 
 use common::conv::{HeldWeights, Layer, Numbers, Sums, cases, in_f64, layers, ways};
 use common::*;
-use gemmule::{Error, Level, Options, Run, Serial, Weights, Write, conv_backward_bias};
+use gemmule::{Error, Options, Run, Serial, Weights, Write, conv_backward_bias};
 use gemmule_reference::{self as reference, Array4};
 use proptest::prelude::*;
 
@@ -180,7 +180,7 @@ proptest! {
 
 #[test]
 fn the_plan_of_dx_says_which_level_runs() {
-    for level in Level::available() {
+    for level in levels() {
         let conv = Layer::new([3, 4], [2, 2], [4, 4]).conv();
         let packed = conv.prepare_backward_input(Weights::hwio(&[1.0f32; 48]), &Options::new().level(level)).unwrap();
         assert_eq!(packed.plan().level(), level);

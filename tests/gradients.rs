@@ -5,7 +5,7 @@ mod common;
 use common::conv::Layer;
 use common::*;
 use gemmule::{
-    Activation, AvgPool2d, Epilogue, Level, MaxPool2d, Options, Run, Ties, View, ViewMut, Weights, WeightsMut, Write,
+    Activation, AvgPool2d, Epilogue, MaxPool2d, Options, Run, Ties, View, ViewMut, Weights, WeightsMut, Write,
     conv_backward_bias, once, prelu_backward_slope,
 };
 use gemmule_reference::Array4;
@@ -75,7 +75,7 @@ fn convolution() {
         let dw = differences(&w.data, h, |w| loss(&x.data, w, &bias));
         let db = differences(&bias, h, |bias| loss(&x.data, &w.data, bias));
         let tolerance = 1e-11;
-        for (level, layout) in Level::available().flat_map(|level| LAYOUTS.map(|layout| (level, layout))) {
+        for (level, layout) in levels().into_iter().flat_map(|level| LAYOUTS.map(|layout| (level, layout))) {
             let (options, what) = (Options::new().level(level), (&layer, level, layout));
             let (x, dy) = (Held::new(&x, layout, f64::NAN), Held::new(&dy, layout, f64::NAN));
             let mut got = output::<f64>(layer.x_shape(), layout);
@@ -121,7 +121,7 @@ fn check_pool(shape: [usize; 4], out: [usize; 4], forward: Forward, backward: Ba
         forward(x.view(), y.view_mut());
         dot(&y.array().data, &dy.data)
     });
-    for (level, layout) in Level::available().flat_map(|level| LAYOUTS.map(|layout| (level, layout))) {
+    for (level, layout) in levels().into_iter().flat_map(|level| LAYOUTS.map(|layout| (level, layout))) {
         let (x, dy) = (Held::new(&x, layout, f64::NAN), Held::new(&dy, layout, f64::NAN));
         let mut dx = output::<f64>(shape, layout);
         backward(x.view(), dy.view(), dx.view_mut(), serial(level));
@@ -198,7 +198,7 @@ fn activations() {
             let y = once::activation(&activation, View::nhwc(x, shape).unwrap()).unwrap();
             dot(y.as_slice(), &dy.data)
         });
-        for (level, layout) in Level::available().flat_map(|level| LAYOUTS.map(|layout| (level, layout))) {
+        for (level, layout) in levels().into_iter().flat_map(|level| LAYOUTS.map(|layout| (level, layout))) {
             let (x, dy) = (Held::new(&x, layout, f64::NAN), Held::new(&dy, layout, f64::NAN));
             let mut dx = output::<f64>(shape, layout);
             activation.backward(x.view(), dy.view(), dx.view_mut(), Write::Replace, serial(level)).unwrap();
@@ -209,7 +209,7 @@ fn activations() {
         let y = once::activation(&Activation::PRelu(slopes), View::nhwc(&x.data, shape).unwrap()).unwrap();
         dot(y.as_slice(), &dy.data)
     });
-    for level in Level::available() {
+    for level in levels() {
         let (x, dy) = (Held::new(&x, Layout::Nchw, f64::NAN), Held::new(&dy, Layout::Nhwc, f64::NAN));
         let mut dslope = [f64::NAN; 5];
         prelu_backward_slope(x.view(), dy.view(), &mut dslope, Write::Replace, serial(level)).unwrap();

@@ -8,18 +8,17 @@ use common::kernels::{Form, Setting};
 use common::*;
 use gemmule::testing::dispatched;
 use gemmule::{
-    Conv2d, ConvTranspose2d, Epilogue, Error, Level, Machine, MaxPool2d, Options, Run, Serial, Ties, Weights,
-    Workspace, Write,
+    Conv2d, ConvTranspose2d, Epilogue, Error, Machine, MaxPool2d, Options, Run, Serial, Ties, Weights, Workspace, Write,
 };
 
 const NAMES: [&str; 7] = ["scalar", "portable", "avx2", "avx512", "emulated4", "emulated8", "emulated16"];
 
 fn counts() -> [usize; 7] {
-    NAMES.map(|name| dispatched(name.parse().unwrap()))
+    NAMES.map(|name| name.parse().map_or(0, dispatched)) // a release build knows no emulated level
 }
 
 fn only_the_forced_level_runs<T: Number>() {
-    for level in Level::available() {
+    for level in levels() {
         for kernel in (Setting { level, shape: [1, 4, 5, 9], x: Form::Nhwc, y: Form::Nchw }).kernels::<T>() {
             let before = counts();
             kernel.output(Run::new().executor(&Serial)).unwrap();
