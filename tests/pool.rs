@@ -396,3 +396,33 @@ fn a_workspace_is_enough_and_a_short_one_is_refused() {
     assert!(matches!(error, Error::Workspace { given: 7, .. }), "{error}");
     assert!(y.data.iter().all(|y| y.is_nan()));
 }
+
+/// A lent slice of exactly the length that is said to be enough, for images of any size.
+#[test]
+fn the_workspace_is_known_beforehand() {
+    let mut random = Random(2);
+    for shape in [[1, 40, 40, 30], [1, 9, 7, 70], [2, 300, 300, 3]] {
+        let x = Held::new(&random.reals::<f32>(shape), Layout::Nchw, 0.0);
+        for (max, average) in [
+            (MaxPool2d::new([3, 3], [2, 2]).padding(1), AvgPool2d::new([3, 3], [2, 2]).padding(1)),
+            (MaxPool2d::global(), AvgPool2d::global()),
+        ] {
+            let pooled = max.output_shape(shape).unwrap();
+            let dy = Held::new(&random.reals::<f32>(pooled), Layout::Nchw, 0.0);
+            let mut scratch = vec![f32::NAN; max.workspace_len(shape[3], 1)];
+            assert_eq!(scratch.len(), average.workspace_len(shape[3], 1));
+            let (mut y, mut dx) = (output(pooled, Layout::Nchw), output(shape, Layout::Nchw));
+            // A macro, for each run borrows the slice anew.
+            macro_rules! run {
+                () => {
+                    Run::new().executor(&gemmule::Serial).scratch(&mut scratch)
+                };
+            }
+            max.forward(x.view(), y.view_mut(), run!()).unwrap();
+            max.backward(x.view(), dy.view(), dx.view_mut(), Ties::First, Write::Replace, run!()).unwrap();
+            max.backward(x.view(), dy.view(), dx.view_mut(), Ties::All, Write::Replace, run!()).unwrap();
+            average.forward(x.view(), y.view_mut(), run!()).unwrap();
+            average.backward(dy.view(), dx.view_mut(), Write::Replace, run!()).unwrap();
+        }
+    }
+}

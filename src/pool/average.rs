@@ -3,7 +3,7 @@
 use super::backward::{Shares, backward};
 use super::chunk::{Sum, Window};
 use super::forward::{Finish, Forward, forward};
-use super::{Regions, pooled_shape};
+use super::{Regions, pooled_shape, workspace_len};
 use crate::element::Element;
 use crate::error::Error;
 use crate::run::{Run, Write};
@@ -96,6 +96,12 @@ impl AvgPool2d {
     /// Whether taps in the padding count in the divisor. The default is false, as in ONNX; PyTorch's is true.
     pub fn count_include_pad(self, count_include_pad: bool) -> Self {
         AvgPool2d { count_include_pad, ..self }
+    }
+
+    /// Elements of scratch memory that any run, forward or backward, of tensors with so many channels on so many workers needs
+    /// at most. It depends on neither the image nor the batch; a run with enough of it allocates nothing.
+    pub fn workspace_len(&self, channels: usize, workers: usize) -> usize {
+        workspace_len(channels, workers)
     }
 
     /// The shape of the output, `[n, out_h, out_w, c]`, for an input `[n, h, w, c]`.

@@ -3,7 +3,7 @@
 use super::backward::{AllMaxima, FirstMaximum, backward};
 use super::chunk::{Max, Window};
 use super::forward::{Finish, Forward, forward};
-use super::{Regions, Ties, indices, pooled_shape};
+use super::{Regions, Ties, indices, pooled_shape, workspace_len};
 use crate::element::Element;
 use crate::error::Error;
 use crate::run::{Run, Write};
@@ -81,6 +81,12 @@ impl MaxPool2d {
     pub fn ceil_mode(mut self, ceil_mode: bool) -> Self {
         self.regions.ceil_mode = ceil_mode;
         self
+    }
+
+    /// Elements of scratch memory that any run, forward or backward, of tensors with so many channels on so many workers needs
+    /// at most. It depends on neither the image nor the batch; a run with enough of it allocates nothing.
+    pub fn workspace_len(&self, channels: usize, workers: usize) -> usize {
+        workspace_len(channels, workers)
     }
 
     /// The shape of the output, `[n, out_h, out_w, c]`, for an input `[n, h, w, c]`.

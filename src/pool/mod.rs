@@ -95,6 +95,11 @@ impl Regions {
     }
 }
 
+/// Elements of scratch memory that a run with so many workers needs at most.
+fn workspace_len(channels: usize, workers: usize) -> usize {
+    tiling::Tiling::most_scratch(channels).saturating_mul(workers)
+}
+
 /// `[n, out_h, out_w, c]`.
 fn pooled_shape([n, _, _, c]: [usize; 4], axes: &[PoolAxis; 2]) -> [usize; 4] {
     [n, axes[0].outputs(), axes[1].outputs(), c]

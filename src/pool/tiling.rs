@@ -91,6 +91,11 @@ impl Tiling {
         }
     }
 
+    /// An upper bound of [`Tiling::scratch_len`] for tensors of so many channels.
+    pub fn most_scratch(channels: usize) -> usize {
+        channels.saturating_add(STRIP)
+    }
+
     /// Both strips and one pixel.
     pub fn scratch_len(&self) -> usize {
         self.strips[0] + self.strips[1] + self.channels
