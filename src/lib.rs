@@ -1,4 +1,14 @@
 //! Convolution and pooling kernels for the CPU, forward and backward, in `f32` and `f64`.
+//!
+//! A layer is *described* ([`Conv2d`], [`ConvTranspose2d`], [`MaxPool2d`], [`AvgPool2d`]: plain data), *prepared* once
+//! where it has weights ([`Conv2d::prepare`] plans it, [`Plan`], and packs the weights), and *run* any number of times on
+//! borrowed [`View`]s, with the caller's threads ([`Executor`]) and scratch memory ([`Workspace`]), both named by
+//! [`Run`]. What is done to an output while it is hot is its [`Epilogue`]. [`once`] has one-call forms of all that.
+//!
+//! Shapes are `[n, h, w, c]` in every memory layout, weights `[kh, kw, i, o]`. A result's bits depend on the [`Level`], not
+//! on threads, tiles, or the batch. Bad input is an [`Error`], never a panic, and leaves outputs as they were.
+//!
+//! Without the features `std`, `rayon` and `simd` this is the scalar fallback: `no_std`, no dependencies, no `unsafe`.
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(not(any(feature = "std", feature = "simd")), forbid(unsafe_code))]
 #![deny(missing_docs)]
@@ -46,3 +56,7 @@ pub use window::Padding;
 pub mod testing {
     pub use crate::simd::dispatched;
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -239,6 +239,7 @@ pub(crate) struct Job<O> {
     /// Elements of scratch memory that one tile needs. What they hold at first is undefined.
     pub scratch_len: usize,
     /// How many tasks to make, each with scratch memory of its own.
+    #[cfg_attr(not(any(feature = "std", feature = "simd")), allow(dead_code))] // a build that makes only one
     pub workers: usize,
 }
 

@@ -90,7 +90,7 @@ fn running_backwards() {
     dw(length("weights", 108, 107), X, Y, |w| WeightsMut::hwio(&mut w[..107]), Run::new);
     dw(length("weights", 108, 4096), X, Y, |w| WeightsMut::oihw(w), Run::new);
     dw(length("weights", 108, 0), X, Y, |_| WeightsMut::iohw(&mut []), Run::new);
-    dw(length("weights", 4099, 4096), X, Y, |w| WeightsMut::strided(w, [2049, 4, 12, 36]), Run::new);
+    dw(length("weights", 4239, 4096), X, Y, |w| WeightsMut::strided(w, [2049, 4, 12, 36]), Run::new);
     let overlap = Error::Overlap { argument: "weights", shape: [3, 3, 3, 4], strides: [36, 12, 3, 1] };
     dw(overlap, X, Y, |w| WeightsMut::strided(w, [36, 12, 3, 1]), Run::new);
     dw(overflow("weights"), X, Y, |w| WeightsMut::strided(w, [MAX / 2, 12, 4, 1]), Run::new);
@@ -257,7 +257,7 @@ fn pools_and_activations() {
     };
     fold(value(-0.5), &[1.0; 3], &[1.0, -0.5, 1.0], 3);
     fold(value(f64::NEG_INFINITY), &[1.0; 3], &[1.0, f32::NEG_INFINITY, 1.0], 3);
-    table.check(40);
+    table.check(35);
 }
 
 #[test]

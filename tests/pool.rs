@@ -160,7 +160,7 @@ fn the_table_in_f64() {
 }
 
 proptest::proptest! {
-    #![proptest_config(proptest::prelude::ProptestConfig { cases: 150, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 80, failure_persistence: None, ..Default::default() })]
 
     #[test]
     fn any_window(seed: u64) {

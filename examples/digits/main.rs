@@ -77,8 +77,7 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<()> {
     let mut runner = Runner::new(level, executor(arguments.threads.map(NonZeroUsize::get))?);
     let (seed, epochs, batch) = (arguments.seed, arguments.epochs.get(), arguments.batch.get());
     let mut training = Training::new(Settings { seed, epochs, batch }, &mut runner)?;
-    let threads = if runner.threads() == 1 { "1 thread".into() } else { format!("{} threads", runner.threads()) };
-    let setting = format!("level {}, {threads}, seed {seed}", runner.level());
+    let setting = format!("level {}, {}, seed {seed}", runner.level(), count(runner.threads(), "thread"));
     let (train, held_out) = (training.train_len(), training.held_out().len());
     let parameters = training.network().parameter_count();
     writeln!(out, "{train} images to learn from, {held_out} held out; {parameters} parameters; {setting}\n")?;
@@ -98,8 +97,9 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<()> {
     report::time_per_kernel(runner.times(), training_time, out)?;
     if !arguments.no_picture {
         let subtitle = format!(
-            "{accuracy:.1} % of {held_out} held-out images read rightly, after {epochs} epochs over {train} others \
+            "{accuracy:.1} % of {held_out} held-out images read rightly, after {} over {train} others \
              in {:.1} s ({setting})",
+            count(epochs, "epoch"),
             training_time.as_secs_f64()
         );
         draw(&mut training, &readings, subtitle, arguments)?;
@@ -107,6 +107,10 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> Result<()> {
     }
     writeln!(out, "total: {:.2} s", start.elapsed().as_secs_f64())?;
     Ok(())
+}
+
+fn count(n: usize, thing: &str) -> String {
+    if n == 1 { format!("1 {thing}") } else { format!("{n} {thing}s") }
 }
 
 fn draw(training: &mut Training, readings: &[Reading], subtitle: String, arguments: &Arguments) -> Result<()> {

@@ -104,7 +104,7 @@ impl Picture<'_> {
             .label_style(style(14, SOFT))
             .x_labels(8)
             .y_labels(6)
-            .x_label_formatter(&|x| format!("{x:.0}"))
+            .x_label_formatter(&|x| if x.fract() == 0.0 { format!("{x:.0}") } else { String::new() })
             .y_label_formatter(&axis_label)
             .draw()?;
         let end = |line: &[(f64, f64)]| line.last().map_or(0.0, |&(_, y)| y);

@@ -19,7 +19,7 @@ impl Progress {
         if !(stdout().is_terminal() && stderr().is_terminal()) {
             return Ok(Progress { bar: None, epochs });
         }
-        let style = ProgressStyle::with_template("{bar:32.blue/white.dim} epoch {pos}/{len}  {msg}")?;
+        let style = ProgressStyle::with_template("{bar:28.blue/white.dim} epoch {pos}/{len}  {msg}")?;
         let bar = ProgressBar::new(epochs as u64).with_style(style.progress_chars("━━─"));
         bar.tick();
         Ok(Progress { bar: Some(bar), epochs })
@@ -33,6 +33,7 @@ impl Progress {
                 bar.inc(1);
                 if epoch.number == self.epochs {
                     bar.abandon();
+                    writeln!(out)?;
                 }
             }
             None => writeln!(out, "epoch {:2}/{}  {message}", epoch.number, self.epochs)?,

@@ -29,9 +29,6 @@ pub struct Args {
     #[arg(long, value_name = "PART", default_value = "", hide_default_value = true)]
     only: String,
 
-    #[command(flatten)]
-    one: OneLayer,
-
     /// Threads, in a pool of rayon's; 1 is the calling thread, without a pool
     #[arg(long, value_name = "N", default_value = "1")]
     pub threads: NonZeroUsize,
@@ -75,6 +72,10 @@ pub struct Args {
     /// How long to measure each layer
     #[arg(long, value_name = "S", default_value = "0.5", value_parser = seconds)]
     pub seconds: Duration,
+
+    // Last, because its heading would cover what follows.
+    #[command(flatten)]
+    one: OneLayer,
 }
 
 const EXAMPLES: &str = "Examples:

@@ -103,7 +103,7 @@ impl Table {
 
     fn head(&self) -> String {
         let mut line = format!("{:<1$}", "layer", self.name_width);
-        line += "    min us  median us  GFLOP/s  of peak  lowering        level     workspace    weights";
+        line += "    min us  median us  GFLOP/s  of peak  lowering               level     workspace    weights";
         if self.is_verified {
             line += "  max error  of bound";
         }
@@ -119,7 +119,7 @@ impl Table {
         let (workspace, weights) = (kib(r.workspace_bytes), kib(r.weight_bytes));
         let mut row = head + &format!("{:<1$}", r.name, self.name_width);
         row += &format!("{min:>10.1} {median:>10.1} {:>8.1} {:>7.1}%", r.gflops, 100.0 * r.peak_share);
-        row += &format!("  {:<14}  {:<8} {workspace:>10} {weights:>10}", r.lowering, r.level);
+        row += &format!("  {:<21}  {:<8} {workspace:>10} {weights:>10}", r.lowering, r.level);
         if let (Some(error), Some(of_bound), Some(h), Some(w)) =
             (r.max_error, r.max_error_of_bound, r.verified_height, r.verified_width)
         {

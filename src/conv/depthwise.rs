@@ -112,7 +112,8 @@ impl<T: Element> Pixel<'_, T> {
         let valid = columns.valid(o[1]);
         let Some(sx) = columns.at(o[1], valid.start) else { return };
         // From a tap to the next one in the same row.
-        let step = columns.step * self.x.strides()[2] as isize;
+        // An axis of one pixel is never stepped along, so its stride may be any number.
+        let step = columns.step.wrapping_mul(self.x.strides()[2] as isize);
         for ty in rows.valid(o[0]) {
             let Some(sy) = rows.at(o[0], ty) else { continue };
             let mut at = self.x.at([self.image, sy, sx, 0]);

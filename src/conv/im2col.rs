@@ -60,7 +60,8 @@ impl<T: Element> Im2col<'_, T> {
         let sx = columns.at(ox, first).expect("a valid tap");
         let start = self.x.at([self.image, sy, sx, self.channels.start]);
         let strides = self.x.strides();
-        let step = columns.step * strides[2] as isize;
+        // An axis of one pixel is never stepped along, so its stride may be any number.
+        let step = columns.step.wrapping_mul(strides[2] as isize);
         if strides[3] == 1 && (step == channels as isize || to.len() == channels) {
             // The taps follow each other in memory: one run.
             return to.copy_from_slice(&self.x.data()[start..][..to.len()]);

@@ -179,16 +179,15 @@ impl Way {
 /// Every level with every algorithm, and with layouts, blocks and orders that change from one to the next.
 pub fn ways(random: &mut Random) -> Vec<Way> {
     let all = levels().into_iter().flat_map(|level| ALGORITHMS.map(|algorithm| (level, algorithm)));
-    all
-        .map(|(level, algorithm)| Way {
-            level,
-            algorithm,
-            blocking: (random.below(3) > 0).then(|| [7, 9, 40].map(|most| 1 + random.below(most))),
-            x: random.pick(&LAYOUTS),
-            y: random.pick(&LAYOUTS),
-            order: random.pick(&ORDERS),
-        })
-        .collect()
+    all.map(|(level, algorithm)| Way {
+        level,
+        algorithm,
+        blocking: (random.below(3) > 0).then(|| [7, 9, 40].map(|most| 1 + random.below(most))),
+        x: random.pick(&LAYOUTS),
+        y: random.pick(&LAYOUTS),
+        order: random.pick(&ORDERS),
+    })
+    .collect()
 }
 
 /// The order of weights in memory.

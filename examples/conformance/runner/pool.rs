@@ -72,7 +72,7 @@ impl Numbering {
     }
 
     /// The crate's number for the case's. One that lies in another plane becomes one that the crate refuses.
-    fn from_case(&self, plane: usize, index: i64) -> i64 {
+    fn to_crate(&self, plane: usize, index: i64) -> i64 {
         let [h, w] = self.plane.map(|len| len as i64);
         if index < 0 {
             return index;
@@ -135,7 +135,7 @@ pub fn max_backward<T: Element>(job: &Job, role: &str) -> Result<Vec<Computed>, 
     if job.case.input("Indices").is_some() {
         let numbering = Numbering::new(job, shape_of_x(job)?)?;
         let [_, h, w, _] = dy.shape();
-        let indices = renumber(job.integers("Indices")?, [h, w], |plane, i| numbering.from_case(plane, i));
+        let indices = renumber(job.integers("Indices")?, [h, w], |plane, i| numbering.to_crate(plane, i));
         let indices = Array::from_nchw(indices, dy.shape(), job.settings.layout)?;
         return Ok(vec![from_indices(job, &pool, &dy, &indices)?]);
     }
