@@ -189,5 +189,6 @@ impl<'a, T: Copy + Default> Run<'a, T> {
     }
 }
 
-/// Operations below which other threads would cost more than they give.
-const SMALL: usize = 1 << 16;
+/// Operations below which other threads would cost more than they give: some ten microseconds. In tests fewer, so that
+/// small shapes are split too.
+const SMALL: usize = if cfg!(all(feature = "testing", debug_assertions)) { 1 << 16 } else { 1 << 19 };

@@ -80,6 +80,32 @@ impl<T> Drop for Guarded<T> {
     }
 }
 
+/// How a process ends that reads this many elements beyond the first one.
+fn ends_when_it_reads(guarded: &Guarded<f32>, offset: isize) -> i32 {
+    let mut status = 0;
+    // SAFETY: the child only reads, and then ends without running anything of its parent's. The read may be one that the
+    // system refuses: that is what is asked here, and `read_volatile` keeps the compiler from drawing conclusions.
+    unsafe {
+        let child = libc::fork();
+        assert_ne!(child, -1, "no process");
+        if child == 0 {
+            guarded.start.wrapping_offset(offset).read_volatile();
+            libc::_exit(0);
+        }
+        assert_eq!(libc::waitpid(child, &mut status, 0), child);
+    }
+    status
+}
+
+#[test]
+fn one_element_too_far_crashes() {
+    for (edge, outside) in [(Edge::Start, -1), (Edge::End, 5)] {
+        let guarded = Guarded::filled(5, 1.0f32, edge);
+        assert!((0..5).all(|i| ends_when_it_reads(&guarded, i) == 0));
+        assert!(libc::WIFSIGNALED(ends_when_it_reads(&guarded, outside)), "{edge:?}");
+    }
+}
+
 /// Runs a kernel on guarded memory, and on memory that is not, and compares.
 fn check<T: Number>(kernel: &Kernel<T>, edge: Edge) {
     let (numbers, mut expected) = (kernel.numbers(), vec![T::NAN; kernel.output]);

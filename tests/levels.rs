@@ -7,7 +7,9 @@ mod common;
 use common::kernels::{Form, Setting};
 use common::*;
 use gemmule::testing::dispatched;
-use gemmule::{Conv2d, ConvTranspose2d, Epilogue, Error, Machine, Options, Run, Serial, Weights};
+use gemmule::{
+    Conv2d, ConvTranspose2d, Epilogue, Error, Machine, MaxPool2d, Options, Run, Serial, Ties, Weights, Workspace, Write,
+};
 
 const NAMES: [&str; 7] = ["scalar", "portable", "avx2", "avx512", "emulated4", "emulated8", "emulated16"];
 
@@ -72,6 +74,19 @@ fn the_workspace_is_that_of_a_small_image() {
     let depthwise = Conv2d::new(8, 8, [3, 3]).padding(1).groups(8);
     let len = runs_in_its_workspace(&depthwise, &options, 64);
     assert_eq!(runs_in_its_workspace(&depthwise, &options, 512), len);
+
+    // A pool gathers a strip at a time, of as many elements as a second-level cache holds, however large the image.
+    let pool = MaxPool2d::new([3, 3], [2, 2]).padding(1);
+    for size in [64, 512] {
+        let shape = [1, size, size, 24];
+        let (x, mut y) =
+            (Held::filled(shape, Layout::Nchw, 1.0f32, 0.0), output(pool.output_shape(shape).unwrap(), Layout::Nchw));
+        let (mut dx, mut workspace) = (output(shape, Layout::Nchw), Workspace::new());
+        pool.forward(x.view(), y.view_mut(), Run::new().executor(&Serial).workspace(&mut workspace)).unwrap();
+        let run = Run::new().executor(&Serial).workspace(&mut workspace);
+        pool.backward(x.view(), y.view(), dx.view_mut(), Ties::First, Write::Replace, run).unwrap();
+        assert!(workspace.len() <= 1 << 16, "{} at {size}", workspace.len());
+    }
 
     // And what a plan says before there is an image, whatever it is told of it.
     let machine = Machine::detect();

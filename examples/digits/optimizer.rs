@@ -28,6 +28,8 @@ pub struct Adam {
     steps: usize,
 }
 
+// Chosen, as the layers' sizes were, by the held-out accuracy of the seeds 1 to 6; ten others (101 to 110) then gave
+// 98.9 to 99.2 %.
 const RATE: f32 = 1e-2;
 const WARM_UP: f32 = 0.1;
 const DECAY: f32 = 0.1;

@@ -9,6 +9,7 @@
 //! whatever the tiles. With one channel a group it is a sum over the pixels, vectorized over all channels.
 
 use super::plan::Plan;
+use super::problem::channel_parts;
 use super::{Blocking, Conv2d, Options, WeightsMut};
 use crate::element::Element;
 use crate::error::Error;
@@ -22,8 +23,6 @@ use core::marker::PhantomData;
 
 /// Rows of A of a task, at most: taps times input channels.
 const ROWS: usize = 128;
-/// Tiles that dw is cut into at least, where it is large enough.
-const TILES: usize = 16;
 /// Elements between the rows of A, so that a column does not fall into one set of the cache.
 const GAP: usize = 16;
 /// Vectors of sums that are kept in registers, and the most lanes of all levels.
@@ -106,10 +105,7 @@ impl<T: Element> PreparedBackwardWeights<T> {
         let columns = Parts::up_to(kw, ROWS / i.min(ROWS));
         let height = Parts::up_to(kh, ROWS / (i.min(ROWS) * kw.min(ROWS / i.min(ROWS))));
         let tiles = height.count() * columns.count() * rows.count() * self.conv.problem.groups;
-        let panels = block.div_ceil(nr);
-        let cuts = (TILES / tiles.max(1)).clamp(1, panels.div_ceil(2));
-        let most = panels.div_ceil(cuts).min(self.plan.blocking.columns / nr).max(1);
-        Grid([height, columns, rows, Parts::Blocks { len: o, block, unit: nr, most }])
+        Grid([height, columns, rows, channel_parts(o, block, tiles, &self.plan.blocking, nr)])
     }
 
     /// The level that it runs at.

@@ -23,17 +23,20 @@ pub(crate) struct Operator<T> {
     bias: Option<Aligned<T>>,
 }
 
-/// Weights of the shape `[kh, kw, i, o]`, as a convolution has them: `i` is per group, `o` is not.
+/// Fills `row` with the weights of a tap and a term, for the outputs from `output` on.
 ///
-/// A convolution sums over `i`, its adjoint over the part of `o` that belongs to a group.
-fn weight<T: Copy>(p: &Problem, w: &View<T>, [ky, kx]: [usize; 2], term: usize, output: usize) -> T {
-    let at = if p.transposed {
-        let (group, i) = (output / p.outputs_per_group(), output % p.outputs_per_group());
-        [ky, kx, i, group * p.inputs_per_group() + term]
+/// `w` has the shape `[kh, kw, i, o]` of a convolution: `i` is per group, `o` is not. A convolution sums over `i`, its adjoint
+/// over the part of `o` that belongs to a group.
+fn weights_row<T: Copy>(p: &Problem, w: &View<T>, [ky, kx]: [usize; 2], term: usize, output: usize, row: &mut [T]) {
+    if p.transposed {
+        for (output, to) in (output..).zip(row) {
+            let (group, i) = (output / p.outputs_per_group(), output % p.outputs_per_group());
+            *to = w.data()[w.at([ky, kx, i, group * p.inputs_per_group() + term])];
+        }
     } else {
-        [ky, kx, term, output]
-    };
-    w.data()[w.at(at)]
+        let (start, stride) = (w.at([ky, kx, term, output]), w.strides()[3]);
+        row.iter_mut().enumerate().for_each(|(i, to)| *to = w.data()[start + i * stride]);
+    }
 }
 
 impl<T: Element> Operator<T> {
@@ -81,11 +84,11 @@ impl<T: Element> Operator<T> {
                 let k = class.taps() * inputs;
                 let start = self.plan.packed_at(group, &class);
                 let panels = &mut self.weights.as_mut_slice()[start..][..k * columns.div_ceil(panel) * panel];
-                pack(k, columns, panel, panels, |k, column| {
+                pack(k, columns, panel, panels, |k, column, row| {
                     let (tap, term) = (k / inputs, k % inputs);
                     let ky = class.first[0] + class.step[0] * (tap / class.count[1]);
                     let kx = class.first[1] + class.step[1] * (tap % class.count[1]);
-                    weight(&p, &weights, [ky, kx], term, group * columns + column)
+                    weights_row(&p, &weights, [ky, kx], term, group * columns + column, row);
                 });
             }
         }

@@ -137,14 +137,19 @@ impl Problem {
         let height = Parts::Phases { len: y[1], step: step(0), most: rows };
         let width = Parts::Phases { len: y[2], step: step(1), most: columns };
         let (groups, block) = if whole { (1, self.outputs) } else { (self.groups, self.outputs_per_group()) };
-        // Where there are few tiles of pixels, they are cut by channels too, down to two panels.
-        let tiles = y[0].saturating_mul(height.count()).saturating_mul(width.count()).saturating_mul(groups).max(1);
-        let panels = block.div_ceil(nr);
-        let cuts = (TILES / tiles).clamp(1, panels.div_ceil(2));
-        let most = panels.div_ceil(cuts).min(blocking.columns / nr).max(1);
-        Grid([Parts::up_to(y[0], 1), height, width, Parts::Blocks { len: self.outputs, block, unit: nr, most }])
+        let tiles = y[0].saturating_mul(height.count()).saturating_mul(width.count()).saturating_mul(groups);
+        Grid([Parts::up_to(y[0], 1), height, width, channel_parts(self.outputs, block, tiles, blocking, nr)])
     }
 }
 
 /// Tiles that a problem is cut into at least, where it is large enough.
 const TILES: usize = 16;
+
+/// How `len` output channels, in groups of `block`, are cut into whole panels of `nr`. Where the other axes give few
+/// `tiles`, each is cut by channels too, down to two panels.
+pub(super) fn channel_parts(len: usize, block: usize, tiles: usize, blocking: &Blocking, nr: usize) -> Parts {
+    let panels = block.div_ceil(nr);
+    let cuts = (TILES / tiles.max(1)).clamp(1, panels.div_ceil(2));
+    let most = panels.div_ceil(cuts).min(blocking.columns / nr).max(1);
+    Parts::Blocks { len, block, unit: nr, most }
+}

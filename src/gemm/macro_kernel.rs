@@ -69,7 +69,7 @@ mod tests {
                     let a_at: Vec<usize> = (0..m).map(|i| (i * 37 + 1) % (3 * m + 12)).collect();
                     let (b, bias) = (integers::<T>(k * n, n), integers::<T>(n, 5));
                     let mut panels = vec![T::from_f64(f64::NAN); packed_len(k, n, nr).unwrap()];
-                    pack(k, n, nr, &mut panels, |i, j| b[i * n + j]);
+                    pack(k, n, nr, &mut panels, |i, j, row| row.copy_from_slice(&b[i * n + j..][..row.len()]));
                     let ldc = n + 2;
                     let before = integers::<T>(m * ldc, 9);
                     for (kind, start) in [Start::Zero, Start::Bias(&bias), Start::C].into_iter().enumerate() {

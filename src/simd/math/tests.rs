@@ -179,7 +179,7 @@ fn f32_within_the_bounds() {
 }
 
 #[test]
-#[ignore = "a minute"]
+#[ignore = "a minute: cargo test --release --lib -- --ignored every_f32"]
 fn every_f32_within_the_bounds() {
     check_f32(7);
 }
