@@ -118,8 +118,8 @@ impl<'a, T: Copy + Default> Run<'a, T> {
 
     /// Runs at this level instead of the best one. An operator that was prepared runs at the level of its plan, and
     /// refuses another ([`Error::Level`]).
-    pub fn level(self, level: Level) -> Self {
-        Run { level: Some(level), ..self }
+    pub fn level(self, level: impl Into<Option<Level>>) -> Self {
+        Run { level: level.into(), ..self }
     }
 
     /// The level of a kernel that was not prepared for one.

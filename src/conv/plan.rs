@@ -46,9 +46,9 @@ impl Options {
         Options { accuracy, ..self }
     }
 
-    /// Forces a level.
-    pub fn level(self, level: Level) -> Self {
-        Options { level: Some(level), ..self }
+    /// Forces a level; `None` is the best one.
+    pub fn level(self, level: impl Into<Option<Level>>) -> Self {
+        Options { level: level.into(), ..self }
     }
 
     /// The input that is expected, `[n, h, w]`. Others still run, rightly, under the same plan.
