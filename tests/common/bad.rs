@@ -4,7 +4,7 @@ use gemmule::{Conv2d, Error};
 
 pub const MAX: usize = usize::MAX;
 /// So many elements that no machine has them.
-pub const TOO_MANY: usize = 1 << 60;
+pub const TOO_MANY: usize = 1 << (usize::BITS - 4);
 
 type Call = Box<dyn Fn(&mut [f32]) -> Result<(), Error>>;
 
