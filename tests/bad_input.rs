@@ -44,8 +44,8 @@ fn running() {
     let needed = packed().plan().workspace_len(1);
     run(Error::Workspace { expected: needed, given: needed - 1 }, |s| Run::new().scratch(s), |needed| needed - 1);
     run(Error::Workspace { expected: needed, given: 0 }, |s| Run::new().scratch(s), |_| 0);
-    let level = Error::Level { asked: Level::Emulated8, available: Level::Scalar };
-    run(level, |_| Run::new().level(Level::Emulated8), |_| 0);
+    let level = Error::Level { asked: Level::Portable, available: Level::Scalar };
+    run(level, |_| Run::new().level(Level::Portable), |_| 0);
 
     table.add(length("weights", 108, 107), move |_| packed().repack(Weights::oihw(&[1.0; 107]), Some(&[1.0; 4])));
     table.add(length("bias", 4, 0), move |_| packed().repack(Weights::oihw(&[1.0; 108]), None));
@@ -71,8 +71,8 @@ fn running_backwards() {
     dx(shape("dy", [2, 5, 6, 4], Y), Y, [2, 5, 6, 3], Run::new);
     dx(shape("x", X, Y), Y, Y, Run::new);
     dx(Error::KernelTooLarge { axis: "width", kernel: 3, padded: 2 }, Y, [1, 5, 0, 3], Run::new);
-    let level = Error::Level { asked: Level::Emulated4, available: Level::Scalar };
-    dx(level, Y, X, || Run::new().level(Level::Emulated4));
+    let level = Error::Level { asked: Level::Portable, available: Level::Scalar };
+    dx(level, Y, X, || Run::new().level(Level::Portable));
     let needed = conv().plan_backward_input::<f32>(&options, &gemmule::Machine::detect()).unwrap().workspace_len(1);
     dx(Error::Workspace { expected: needed, given: 0 }, Y, X, || Run::new().executor(&Serial).scratch(&mut []));
 
@@ -94,7 +94,7 @@ fn running_backwards() {
     let overlap = Error::Overlap { argument: "weights", shape: [3, 3, 3, 4], strides: [36, 12, 3, 1] };
     dw(overlap, X, Y, |w| WeightsMut::strided(w, [36, 12, 3, 1]), Run::new);
     dw(overflow("weights"), X, Y, |w| WeightsMut::strided(w, [MAX / 2, 12, 4, 1]), Run::new);
-    dw(level, X, Y, right, || Run::new().level(Level::Emulated4));
+    dw(level, X, Y, right, || Run::new().level(Level::Portable));
     let needed = conv().prepare_backward_weights::<f32>(&options).unwrap().workspace_len(1);
     let none = Error::Workspace { expected: needed, given: 0 };
     dw(none, X, Y, right, || Run::new().executor(&Serial).scratch(&mut []));

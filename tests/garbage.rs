@@ -4,6 +4,7 @@
 mod common;
 
 use common::conv::cases;
+use common::emulated;
 use gemmule::{
     Activation, Algorithm, AvgPool2d, BatchNorm, Conv2d, ConvTranspose2d, Epilogue, Level, Machine, MaxPool2d, Options,
     Padding, Run, Tensor, Ties, View, ViewMut, Weights, WeightsMut, Workspace, Write, conv_backward_bias, once,
@@ -46,7 +47,8 @@ fn options() -> impl Strategy<Value = Options> {
         Algorithm::Depthwise,
         Algorithm::Matrixmultiply,
     ];
-    let levels = vec![Level::Scalar, Level::Portable, Level::Avx2, Level::Avx512, Level::Emulated4, Level::Emulated16];
+    let mut levels = vec![Level::Scalar, Level::Portable, Level::Avx2, Level::Avx512];
+    levels.extend(emulated());
     let algorithm = proptest::sample::select(algorithms);
     let level = proptest::option::of(proptest::sample::select(levels));
     (algorithm, level, [number(), number(), number()], proptest::option::weighted(0.1, number())).prop_map(

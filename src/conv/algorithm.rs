@@ -22,7 +22,7 @@ pub enum Algorithm {
     Im2col,
     /// Few channels per group: no matrix, but a sum over the taps, vectorized over all channels.
     Depthwise,
-    /// As [`Algorithm::Im2col`], with the GEMM of the crate `matrixmultiply` instead of our own.
+    /// As [`Algorithm::Im2col`], with the GEMM of the crate `matrixmultiply` instead of our own. It allocates at every run.
     Matrixmultiply,
 }
 

@@ -212,6 +212,11 @@ pub fn assert_near<T: Number>(got: &Array4<T>, expected: &Array4<f64>, bound: f6
     }
 }
 
+/// The emulated levels, the widest last: only debug builds have them.
+pub fn emulated() -> Vec<Level> {
+    ["emulated4", "emulated8", "emulated16"].iter().filter_map(|name| name.parse().ok()).collect()
+}
+
 /// The levels to test: all available ones, or those that `GEMMULE_TEST_LEVELS` names, separated by commas. The latter have
 /// to be available. It is for processors where time is short, such as emulated ones; the crate itself reads no environment.
 pub fn levels() -> Vec<Level> {
