@@ -189,6 +189,6 @@ impl<'a, T: Copy + Default> Run<'a, T> {
     }
 }
 
-/// Operations below which other threads would cost more than they give: some ten microseconds. In tests fewer, so that
-/// small shapes are split too.
-const SMALL: usize = if cfg!(all(feature = "testing", debug_assertions)) { 1 << 16 } else { 1 << 19 };
+/// Operations below which other threads would cost more than they give: a few microseconds. (Above it two threads gain: 1x1,
+/// 64 -> 128 at 7x7 on Zen 4, 401,408 multiplications: 8.9 us on one thread, 6.8 us on two, medians.)
+const SMALL: usize = 1 << 16;
