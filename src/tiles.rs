@@ -200,6 +200,26 @@ impl<T: Copy> Tile<'_, T> {
         (self.strides[3] == 1 || len == 1).then(|| self.memory.slice(start, len))
     }
 
+    /// The channels of some pixels as rows that a kernel writes, where channels are contiguous. `starts` is room for as many
+    /// numbers as there are pixels.
+    #[inline(always)]
+    pub fn rows<'s>(
+        &'s mut self,
+        starts: &'s mut [usize],
+        pixels: impl Iterator<Item = [usize; 3]>,
+    ) -> Option<Rows<'s, T>> {
+        let len = self.shape[3];
+        if self.strides[3] != 1 && len > 1 {
+            return None;
+        }
+        let mut count = 0;
+        for (start, pixel) in starts.iter_mut().zip(pixels) {
+            *start = self.at(pixel, 0, len);
+            count += 1;
+        }
+        Some(Rows { memory: self.memory.reborrow(), starts: &starts[..count], len })
+    }
+
     /// Sets channels of one pixel.
     #[inline(always)]
     pub fn put(&mut self, pixel: [usize; 3], c: usize, values: &[T]) {
@@ -229,6 +249,27 @@ impl<T: Copy> Tile<'_, T> {
     pub fn element(&mut self, pixel: [usize; 3], c: usize) -> &mut T {
         let start = self.at(pixel, c, 1);
         &mut self.memory.slice(start, 1)[0]
+    }
+}
+
+/// Rows of equal length that a kernel writes, wherever they start.
+pub(crate) struct Rows<'a, T> {
+    memory: Memory<'a, T>,
+    starts: &'a [usize],
+    len: usize,
+}
+
+impl<'a, T> Rows<'a, T> {
+    /// Rows of `len` elements of a slice. They may overlap, one after the other is in hand.
+    pub fn new(slice: &'a mut [T], starts: &'a [usize], len: usize) -> Self {
+        Rows { memory: Memory::new(slice), starts, len }
+    }
+
+    /// Some elements of a row.
+    #[inline(always)]
+    pub fn row(&mut self, row: usize, first: usize, len: usize) -> &mut [T] {
+        assert!(first <= self.len && len <= self.len - first, "beyond the row");
+        self.memory.slice(self.starts[row] + first, len)
     }
 }
 
@@ -335,8 +376,14 @@ mod shared {
             Memory { start: slice.as_mut_ptr(), len: slice.len(), slice: PhantomData }
         }
 
+        /// The same handle, for a shorter time.
+        #[inline(always)]
+        pub fn reborrow(&mut self) -> Memory<'_, T> {
+            Memory { start: self.start, len: self.len, slice: PhantomData }
+        }
+
         /// Another handle. It is private to `tiles.rs`, whose only user of more than one handle, `Job::run`, gives each
-        /// box and each slot of the scratch memory to one task; a `Tile` checks that it stays in its box, boxes of a
+        /// box and each slot of the scratch memory to one task; a `Tile` checks that it and its `Rows` stay in its box, boxes of a
         /// `Grid` do not meet, and a `ViewMut` has one index for each element.
         pub fn handle(&self) -> Memory<'a, T> {
             Memory { ..*self }
@@ -363,6 +410,11 @@ mod exclusive {
     impl<'a, T> Memory<'a, T> {
         pub fn new(slice: &'a mut [T]) -> Self {
             Memory(slice)
+        }
+
+        #[inline(always)]
+        pub fn reborrow(&mut self) -> Memory<'_, T> {
+            Memory(self.0)
         }
 
         #[inline(always)]

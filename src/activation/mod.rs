@@ -110,6 +110,21 @@ impl<T: Element> Activation<'_, T> {
         }
     }
 
+    /// The least and the largest value, where it is nothing but `min(max(x, least), largest)`, neither being NaN.
+    pub(crate) fn bounds(&self) -> Option<[T; 2]> {
+        let infinity = -T::NEG_INFINITY;
+        match *self {
+            Activation::Relu => Some([T::ZERO, infinity]),
+            Activation::Relu6 => Some([T::ZERO, T::from_f64(6.0)]),
+            Activation::Clamp { min, max } => {
+                // A bound that is NaN bounds nothing.
+                let or = |x: T, nothing: T| if x == x { x } else { nothing };
+                Some([or(min, T::NEG_INFINITY), or(max, infinity)])
+            }
+            _ => None,
+        }
+    }
+
     /// `values = dy * f'(values)`; see [`Activation::row`].
     #[inline(always)]
     fn backward_row<S: Simd<T>>(&self, s: S, c: usize, values: &mut [T], dy: &[T]) {

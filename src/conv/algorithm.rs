@@ -18,6 +18,11 @@ pub enum Algorithm {
     Auto,
     /// 1x1 kernels without padding: the input already is the matrix.
     Pointwise,
+    /// Any geometry: the rows of the im2col matrix are read where they lie in the image, segment by segment; taps in the
+    /// padding are left out of the sum.
+    Implicit,
+    /// As [`Algorithm::Implicit`], from a copy of the band of the image that a tile of outputs needs, padding included.
+    Band,
     /// Any geometry: rows of patches lie in a scratch tile.
     Im2col,
     /// Few channels per group: no matrix, but a sum over the taps, vectorized over all channels.
@@ -26,9 +31,11 @@ pub enum Algorithm {
     Matrixmultiply,
 }
 
-const ALL: [(Algorithm, &str); 5] = [
+const ALL: [(Algorithm, &str); 7] = [
     (Algorithm::Auto, "auto"),
     (Algorithm::Pointwise, "pointwise"),
+    (Algorithm::Implicit, "implicit"),
+    (Algorithm::Band, "band"),
     (Algorithm::Im2col, "im2col"),
     (Algorithm::Depthwise, "depthwise"),
     (Algorithm::Matrixmultiply, "matrixmultiply"),
@@ -86,6 +93,20 @@ pub enum Refusal {
     },
     /// There is padding, or may be some.
     Padding,
+    /// The kernel has too many taps.
+    Taps {
+        /// Taps.
+        given: usize,
+        /// The most that would be accepted.
+        wanted: usize,
+    },
+    /// The part of the image under a single output is larger than the scratch memory.
+    Scratch {
+        /// Elements needed.
+        given: usize,
+        /// Elements that there are.
+        wanted: usize,
+    },
     /// There are too many channels per group.
     ChannelsPerGroup {
         /// Inputs per group.
@@ -114,6 +135,8 @@ impl fmt::Display for Refusal {
         match *self {
             Refusal::Kernel { given: [h, w], wanted: [y, x] } => write!(f, "kernel {h}x{w} is not {y}x{x}"),
             Refusal::Padding => f.write_str("padding is not zero"),
+            Refusal::Taps { given, wanted } => write!(f, "{given} taps are more than {wanted}"),
+            Refusal::Scratch { given, wanted } => write!(f, "{given} elements under an output are more than {wanted}"),
             Refusal::ChannelsPerGroup { given, wanted } => {
                 write!(f, "{given} input channels per group are more than {wanted}")
             }

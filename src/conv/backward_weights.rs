@@ -13,11 +13,11 @@ use super::problem::channel_parts;
 use super::{Blocking, Conv2d, Options, WeightsMut};
 use crate::element::Element;
 use crate::error::Error;
-use crate::gemm::{Gemm, RegisterTile, Start};
+use crate::gemm::{Finish, Gemm, Plain, RegisterTile, Start};
 use crate::run::{Run, Write};
 use crate::simd::{Level, Machine, Op, Simd};
 use crate::tensor::View;
-use crate::tiles::{Box4, Grid, Parts, Tile};
+use crate::tiles::{Box4, Grid, Parts, Rows, Tile};
 use crate::window::Sampling;
 use core::marker::PhantomData;
 
@@ -152,6 +152,8 @@ impl<T: Element> Op<T> for WeightsByGemm<'_, '_, T> {
         let (sums, scratch) = scratch.split_at_mut(m * n);
         let (a, b) = scratch.split_at_mut(m * (depth + GAP));
         sums.fill(T::ZERO);
+        let mut c_at = [0; ROWS];
+        c_at[..m].iter_mut().enumerate().for_each(|(i, at)| *at = i * n);
         let [batch, height, width, _] = dy.shape();
         let pixels = height * width;
         for image in 0..batch {
@@ -167,8 +169,19 @@ impl<T: Element> Op<T> for WeightsByGemm<'_, '_, T> {
                 block.pack(dy, place[3].start, n, nr, &mut b[..padded * k]);
                 let mut a_at = [0; ROWS];
                 a_at[..m].iter_mut().enumerate().for_each(|(i, at)| *at = i * pitch);
-                let (a_at, panel_len) = (&a_at[..m], k * nr);
-                s.call(Gemm { a, a_at, k, b, panel_len, c: sums, ldc: n, n, start: Start::C });
+                s.call(Gemm {
+                    a,
+                    a_at: &a_at[..m],
+                    classes: &Plain { rows: m, k },
+                    most_rows: ROWS,
+                    b,
+                    panel_len: k * nr,
+                    group: 1,
+                    c: &mut Rows::new(sums, &c_at[..m], n),
+                    n,
+                    start: Start::C,
+                    finish: &Finish::NOTHING,
+                });
             }
         }
         for (i, sums) in sums.chunks_exact(n).enumerate() {

@@ -3,6 +3,7 @@
 use crate::activation::Activation;
 use crate::element::Element;
 use crate::error::Error;
+use crate::gemm::Finish;
 use crate::run::Write;
 use crate::simd::Simd;
 use crate::tensor::View;
@@ -57,6 +58,35 @@ impl<T: Element> Epilogue<'_, T> {
             residual.check("residual", y)?;
         }
         self.activation.check(y[3])
+    }
+
+    /// The same as what a GEMM does before it stores its rows, which are these pixels of a tile; `None` where the residual's
+    /// channels are not contiguous. `starts` is room for a number a pixel.
+    pub(crate) fn in_registers<'s>(
+        &'s self,
+        place: &Box4,
+        pixels: impl Iterator<Item = [usize; 3]>,
+        starts: &'s mut [usize],
+    ) -> Option<Finish<'s, T>> {
+        let addend = match &self.residual {
+            None => None,
+            Some(residual) if residual.strides()[3] != 1 && residual.shape()[3] > 1 => return None,
+            Some(residual) => {
+                for (start, pixel) in starts.iter_mut().zip(pixels) {
+                    let at = [0, 1, 2].map(|i| place[i].start + place[i].step * pixel[i]);
+                    *start = residual.at([at[0], at[1], at[2], place[3].start]);
+                }
+                Some((residual.data(), &*starts))
+            }
+        };
+        let bounds = self.activation.bounds();
+        let activation = (bounds.is_none() && self.activation != Activation::Identity).then_some(&self.activation);
+        Some(Finish {
+            addend,
+            accumulates: self.write == Write::Accumulate,
+            bounds,
+            activation: activation.map(|activation| (activation, place[3].start)),
+        })
     }
 
     /// Finishes the channels `c..` of one pixel of a tile, and writes them. `buffer` is as long as `sums`.

@@ -1,21 +1,220 @@
-//! A tile of outputs by GEMM: `pointwise` and `im2col`, with our own GEMM, and `matrixmultiply`.
+//! A tile of outputs by GEMM. The lowerings differ in where the rows of A are:
 //!
-//! The sum is cut into blocks of taps and channels. For each one, rows of A are found in the image (`pointwise`) or
-//! copied into scratch memory (im2col), and multiplied with their rows of the packed weights into the sums, `[pixel][o]`,
-//! which the epilogue then finishes pixel by pixel.
+//! - `pointwise` and `implicit`: patches of the image, where they lie;
+//! - `band`: patches of a copy of the image's band under the tile, and this is what the first two do where the channels
+//!   of the image are not contiguous;
+//! - `im2col` and `matrixmultiply`: copied patch by patch, block by block of the sum's terms.
 
 use super::Algorithm;
+use super::band::Band;
 use super::im2col::Im2col;
 use super::operator::TileJob;
+use super::patches::Patches;
 use super::problem::TapClass;
 use crate::element::Element;
-use crate::gemm::{Gemm, MAX_ROWS, RegisterTile, Start};
+use crate::gemm::{Classes, Finish, Gemm, MAX_ROWS, Plain, RegisterTile, Start};
 use crate::simd::{Op, Simd};
-use crate::tensor::View;
+use crate::tiles::Rows;
 use crate::window::Sampling;
 use core::ops::Range;
 
 pub struct GemmTile<'a, 'b, T>(pub(super) TileJob<'a, 'b, T>);
+
+impl<T: Element> Op<T> for GemmTile<'_, '_, T> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T>>(self, s: S) {
+        let TileJob { operator, axes, x, place, tile, .. } = &self.0;
+        let p = &operator.plan.problem;
+        let (class, sampling, first) = p.sample(axes, [x.shape()[1], x.shape()[2]], place);
+        let [_, height, width, n] = tile.shape();
+        let group = place[3].start / p.outputs_per_group();
+        let inputs = p.inputs_per_group();
+        let problem = TileProblem {
+            class: &class,
+            sampling: &sampling,
+            first,
+            count: [height, width],
+            channels: group * inputs..(group + 1) * inputs,
+            group,
+            column: place[3].start % p.outputs_per_group(),
+            n,
+        };
+        match operator.plan.source(x) {
+            Source::Image => problem.in_place(s, self.0),
+            Source::Band => problem.by_band(s, self.0),
+            Source::Copies => problem.by_blocks(s, self.0),
+        }
+    }
+}
+
+/// Where the rows of A are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    Image,
+    Band,
+    Copies,
+}
+
+/// What is multiplied for a tile.
+struct TileProblem<'a> {
+    class: &'a TapClass,
+    sampling: &'a [Sampling; 2],
+    /// The tile's first output, as the samplings count, and how many.
+    first: [usize; 2],
+    count: [usize; 2],
+    /// The group's channels of the image.
+    channels: Range<usize>,
+    group: usize,
+    /// The first column of the group's weights, and how many.
+    column: usize,
+    n: usize,
+}
+
+impl TileProblem<'_> {
+    /// Patches of the image.
+    #[inline(always)]
+    fn in_place<T: Element, S: Simd<T>>(&self, s: S, job: TileJob<T>) {
+        let [_, row, column, _] = job.x.strides();
+        let patches = Patches {
+            sampling: self.sampling,
+            first: self.first,
+            count: self.count,
+            origin: job.x.at([job.place[0].start, 0, 0, self.channels.start]),
+            strides: [row, column],
+            channels: self.channels.len(),
+        };
+        let TileJob { operator, x, epilogue, place, tile, scratch, .. } = job;
+        self.multiply(s, &patches, x.data(), TileJob { operator, axes: job.axes, x, epilogue, place, tile, scratch });
+    }
+
+    /// Patches of a copy.
+    #[inline(always)]
+    fn by_band<T: Element, S: Simd<T>>(&self, s: S, job: TileJob<T>) {
+        let TileJob { operator, axes, x, epilogue, place, tile, scratch } = job;
+        let band = Band::new(self.sampling, self.first, self.count);
+        let channels = self.channels.len();
+        let (copy, scratch) = scratch.split_at_mut(operator.plan.copy_len());
+        band.copy(&x, place[0].start, self.channels.clone(), copy);
+        let sampling = &band.sampling(self.sampling, self.first);
+        let strides = [band.width() * channels, channels];
+        let patches = Patches { sampling, first: [0; 2], count: self.count, origin: 0, strides, channels };
+        self.multiply(s, &patches, copy, TileJob { operator, axes, x, epilogue, place, tile, scratch });
+    }
+
+    /// All terms at once, into the output where its channels are contiguous.
+    #[inline(always)]
+    fn multiply<T: Element, S: Simd<T>>(&self, s: S, patches: &Patches, data: &[T], job: TileJob<T>) {
+        let TileJob { operator, epilogue, place, tile, scratch, .. } = job;
+        let (mut order, mut a_at, mut c_at, mut more) =
+            ([[0; 2]; MAX_ROWS], [0; MAX_ROWS], [0; MAX_ROWS], [0; MAX_ROWS]);
+        let m = patches.order(&mut order);
+        let order = &order[..m];
+        for (at, &pixel) in a_at.iter_mut().zip(order) {
+            *at = patches.start(pixel);
+        }
+        let a = A { data, starts: &a_at[..m], classes: patches, most_rows: strip_rows::<T>(patches) };
+        let bias = operator.bias().map(|bias| &bias[place[3].range()]);
+        let start = bias.map_or(Start::Zero, Start::Bias);
+        let pixels = order.iter().map(|&[oy, ox]| [0, oy, ox]);
+        let finish = epilogue.in_registers(place, pixels.clone(), &mut more);
+        if let Some(finish) = finish
+            && let Some(mut rows) = tile.rows(&mut c_at, pixels)
+        {
+            return self.product(s, operator, a, 0, &mut rows, start, &finish);
+        }
+        let (sums, buffer) = scratch.split_at_mut(m * self.n);
+        (0..m).for_each(|i| c_at[i] = i * self.n);
+        self.product(s, operator, a, 0, &mut Rows::new(sums, &c_at[..m], self.n), start, &Finish::NOTHING);
+        for (&[oy, ox], sums) in order.iter().zip(sums.chunks_exact_mut(self.n)) {
+            epilogue.finish(s, (place, &mut *tile), [0, oy, ox], 0, sums, buffer);
+        }
+    }
+
+    /// Block by block of terms: patches are copied, multiplied and added to sums in scratch memory, which the epilogue then
+    /// finishes pixel by pixel.
+    #[inline(always)]
+    fn by_blocks<T: Element, S: Simd<T>>(&self, s: S, job: TileJob<T>) {
+        let TileJob { operator, x, epilogue, place, tile, scratch, .. } = job;
+        let (plan, inputs) = (&operator.plan, self.channels.len());
+        let [height, width] = self.count;
+        let (m, n) = (height * width, self.n);
+        let (a, scratch) = scratch.split_at_mut(plan.copy_len());
+        let (sums, buffer) = scratch.split_at_mut(m * n);
+        let mut c_at = [0; MAX_ROWS];
+        (0..m).for_each(|i| c_at[i] = i * n);
+        let bias = operator.bias().map(|bias| &bias[place[3].range()]);
+        for row in sums.chunks_exact_mut(n) {
+            match bias {
+                Some(bias) => row.copy_from_slice(bias),
+                None => row.fill(T::ZERO),
+            }
+        }
+        for block in blocks(self.class.taps(), inputs, plan.blocking.depth) {
+            let k = block.taps.len() * block.channels.len();
+            let term = block.taps.start * inputs + block.channels.start;
+            let channels = self.channels.start + block.channels.start..self.channels.start + block.channels.end;
+            let patches = Im2col { x: &x, image: place[0].start, channels, taps: block.taps, sampling: self.sampling };
+            let mut a_at = [0; MAX_ROWS];
+            for i in 0..m {
+                a_at[i] = i * k;
+                patches.row([self.first[0] + i / width, self.first[1] + i % width], &mut a[i * k..][..k]);
+            }
+            #[cfg(feature = "simd")]
+            if plan.algorithm() == Algorithm::Matrixmultiply {
+                let columns = plan.problem.outputs_per_group();
+                let b = &operator.packed(self.group, self.class)[term * columns + self.column..];
+                crate::gemm::matrixmultiply([m, k, n], (a, k), (b, columns), (sums, n));
+                continue;
+            }
+            let classes = &Plain { rows: m, k };
+            let a = A { data: a, starts: &a_at[..m], classes, most_rows: MAX_ROWS };
+            let rows = &mut Rows::new(sums, &c_at[..m], n);
+            self.product(s, operator, a, term, rows, Start::C, &Finish::NOTHING);
+        }
+        for (i, sums) in sums.chunks_exact_mut(n).enumerate() {
+            epilogue.finish(s, (place, &mut *tile), [0, i / width, i % width], 0, sums, buffer);
+        }
+    }
+
+    /// The product of A and the weights' rows from `term` on.
+    #[allow(clippy::too_many_arguments)]
+    #[inline(always)]
+    fn product<T: Element, S: Simd<T>>(
+        &self,
+        s: S,
+        operator: &super::operator::Operator<T>,
+        a: A<T>,
+        term: usize,
+        c: &mut Rows<T>,
+        start: Start<T>,
+        finish: &Finish<T>,
+    ) {
+        let plan = &operator.plan;
+        let nr = RegisterTile::new::<T>(plan.level()).columns;
+        let panel_len = self.class.taps() * self.channels.len() * nr;
+        let b = &operator.packed(self.group, self.class)[self.column / nr * panel_len + term * nr..];
+        let A { data, starts, classes, most_rows } = a;
+        let group = plan.blocking.panels(self.class.taps() * self.channels.len(), nr);
+        s.call(Gemm { a: data, a_at: starts, classes, most_rows, b, panel_len, group, c, n: self.n, start, finish });
+    }
+}
+
+/// The rows of A.
+struct A<'a, T> {
+    data: &'a [T],
+    starts: &'a [usize],
+    classes: &'a dyn Classes,
+    most_rows: usize,
+}
+
+/// The most rows of a strip. Pixels that are a multiple of 4 KB apart all fall into one set of the first-level cache, which has
+/// room for eight lines on most machines, and B needs one (1x1, 1024 -> 256 at 14x14 on Zen 4).
+fn strip_rows<T>(patches: &Patches) -> usize {
+    let apart = patches.strides[1].wrapping_mul(patches.sampling[1].stride).wrapping_mul(size_of::<T>());
+    if apart.is_multiple_of(4096) { 7 } else { MAX_ROWS }
+}
 
 /// Some terms of a sum: either whole taps, or some channels of one tap.
 struct Block {
@@ -33,119 +232,4 @@ fn blocks(taps: usize, channels: usize, depth: usize) -> impl Iterator<Item = Bl
             channels: channels * i / channel_blocks..channels * (i + 1) / channel_blocks,
         })
     })
-}
-
-impl<T: Element> Op<T> for GemmTile<'_, '_, T> {
-    type Out = ();
-
-    #[inline(always)]
-    fn run<S: Simd<T>>(self, s: S) {
-        let TileJob { operator, axes, x, epilogue, place, tile, scratch } = self.0;
-        let (plan, p) = (&operator.plan, &operator.plan.problem);
-        let (class, sampling, first) = p.sample(axes, [x.shape()[1], x.shape()[2]], place);
-        let [_, height, width, n] = tile.shape();
-        let m = height * width;
-        let (sums, scratch) = scratch.split_at_mut(m * n);
-        let (a, buffer) = scratch.split_at_mut(plan.blocking.rows * plan.blocking.depth);
-        let group = place[3].start / p.outputs_per_group();
-        let bias = operator.bias().map(|bias| &bias[place[3].range()]);
-        let mut product = Product { operator, class: &class, group, column: place[3].start % p.outputs_per_group(), n };
-        product.begin(sums, bias);
-        let inputs = p.inputs_per_group();
-        let mut start = bias.map_or(Start::Zero, Start::Bias);
-        let in_place = plan.algorithm() == Algorithm::Pointwise && reads_well::<T, S>(&x, &sampling[1]);
-        let mut a_at = [0; MAX_ROWS];
-        for block in blocks(class.taps(), inputs, plan.blocking.depth) {
-            let k = block.taps.len() * block.channels.len();
-            let term = block.taps.start * inputs + block.channels.start;
-            let channels = group * inputs + block.channels.start..group * inputs + block.channels.end;
-            let lower = Im2col { x: &x, image: place[0].start, channels, taps: block.taps, sampling: &sampling };
-            let pixels = (0..m).map(|i| [first[0] + i / width, first[1] + i % width]);
-            if in_place {
-                for (at, pixel) in a_at.iter_mut().zip(pixels) {
-                    *at = place_of(&lower, pixel);
-                }
-                product.add(s, (x.data(), &a_at[..m]), k, term, sums, start);
-            } else {
-                for (i, pixel) in pixels.enumerate() {
-                    a_at[i] = i * k;
-                    lower.row(pixel, &mut a[i * k..][..k]);
-                }
-                product.add(s, (a, &a_at[..m]), k, term, sums, start);
-            }
-            start = Start::C;
-        }
-        for (i, sums) in sums.chunks_exact_mut(n).enumerate() {
-            epilogue.finish(s, (place, &mut *tile), [0, i / width, i % width], 0, sums, buffer);
-        }
-    }
-}
-
-/// Whether a strip of pixels can be read where it lies. Channels have to be contiguous; and pixels that are a multiple of
-/// 4 KB apart all fall into one set of the first-level cache, which has room for eight of them (1x1, 1024 -> 256 at 14x14 on
-/// Zen 4: 0.73 of the peak in place, 0.86 from a copy).
-#[inline(always)]
-fn reads_well<T: Element, S: Simd<T>>(x: &View<T>, columns: &Sampling) -> bool {
-    // An axis of one pixel is never stepped along, so its stride may be any number.
-    let apart = x.strides()[2].wrapping_mul(columns.stride).wrapping_mul(size_of::<T>());
-    let aliased = apart.is_multiple_of(4096) && S::REGISTERS > 16;
-    x.strides()[3] == 1 && !aliased
-}
-
-/// Where the one tap of an unpadded 1x1 kernel lies in the image.
-#[inline(always)]
-fn place_of<T: Element>(lower: &Im2col<T>, pixel: [usize; 2]) -> usize {
-    let at = |axis: usize, sampling: &Sampling| sampling.at(pixel[axis], 0).expect("there is no padding");
-    let (sy, sx) = (at(0, &lower.sampling[0]), at(1, &lower.sampling[1]));
-    lower.x.at([lower.image, sy, sx, lower.channels.start])
-}
-
-/// Rows of A times some rows of a group's weights.
-struct Product<'a, T> {
-    operator: &'a super::operator::Operator<T>,
-    class: &'a TapClass,
-    group: usize,
-    /// The first column of the weights, and how many.
-    column: usize,
-    n: usize,
-}
-
-impl<T: Element> Product<'_, T> {
-    /// What the sums have to hold before the first block.
-    fn begin(&mut self, sums: &mut [T], bias: Option<&[T]>) {
-        let by_rows = self.operator.plan.algorithm() == Algorithm::Matrixmultiply;
-        if by_rows || self.class.taps() == 0 {
-            for row in sums.chunks_exact_mut(self.n) {
-                match bias {
-                    Some(bias) => row.copy_from_slice(bias),
-                    None => row.fill(T::ZERO),
-                }
-            }
-        }
-    }
-
-    /// Adds the product of A's rows, `k` long, and the weights' rows from `term` on.
-    #[inline(always)]
-    fn add<S: Simd<T>>(
-        &self,
-        s: S,
-        (a, a_at): (&[T], &[usize]),
-        k: usize,
-        term: usize,
-        sums: &mut [T],
-        start: Start<T>,
-    ) {
-        let (plan, weights) = (&self.operator.plan, self.operator.packed(self.group, self.class));
-        #[cfg(feature = "simd")]
-        if plan.algorithm() == Algorithm::Matrixmultiply {
-            let columns = plan.problem.outputs_per_group();
-            let b = &weights[term * columns + self.column..];
-            let m = a_at.len();
-            return crate::gemm::matrixmultiply([m, k, self.n], (a, k), (b, columns), (sums, self.n));
-        }
-        let nr = RegisterTile::new::<T>(plan.level()).columns;
-        let panel_len = self.class.taps() * plan.problem.inputs_per_group() * nr;
-        let b = &weights[self.column / nr * panel_len + term * nr..];
-        s.call(Gemm { a, a_at, k, b, panel_len, c: sums, ldc: self.n, n: self.n, start });
-    }
 }

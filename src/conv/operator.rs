@@ -8,7 +8,7 @@ use super::problem::{Problem, TapClass};
 use super::{Algorithm, Options};
 use crate::element::Element;
 use crate::error::Error;
-use crate::gemm::{RegisterTile, pack};
+use crate::gemm::pack;
 use crate::run::Run;
 use crate::simd::{Level, Machine};
 use crate::tensor::{Aligned, View, ViewMut};
@@ -119,8 +119,7 @@ impl<T: Element> Operator<T> {
         let (plan, shape) = (&self.plan, y.shape());
         run.prepared_for(plan.level())?;
         epilogue.check(shape)?;
-        let columns = RegisterTile::new::<T>(plan.level()).columns;
-        let grid = plan.problem.grid(shape, &plan.blocking, columns, plan.algorithm() == Algorithm::Depthwise);
+        let grid = plan.grid(shape, plan.source(&x));
         let pixels = shape[0].saturating_mul(shape[1]).saturating_mul(shape[2]);
         let work = pixels.saturating_mul(plan.problem.terms()).saturating_mul(plan.problem.outputs);
         run.for_each_tile(grid, Tile::new(y), plan.scratch_len(), work, |place, tile, scratch| {

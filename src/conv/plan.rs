@@ -3,10 +3,15 @@
 
 use super::Blocking;
 use super::algorithm::{Accuracy, Algorithm, Refusal};
+use super::band::reach;
+use super::gemm_tile::Source;
+use super::patches::MAX_SEGMENTS;
 use super::problem::{Problem, TapClass};
 use crate::error::Error;
 use crate::gemm::{RegisterTile, packed_len};
 use crate::simd::{Level, Machine};
+use crate::tensor::View;
+use crate::tiles::Grid;
 use crate::window::Padding;
 use core::fmt;
 
@@ -65,7 +70,8 @@ impl Options {
     #[cfg(feature = "testing")]
     pub fn blocking(self, rows: usize, depth: usize, columns: usize) -> Self {
         let rows = rows.clamp(1, crate::gemm::MAX_ROWS);
-        Options { blocking: Some(Blocking { rows, depth: depth.max(1), columns: columns.max(1) }), ..self }
+        let (depth, columns) = (depth.max(1), columns.max(1));
+        Options { blocking: Some(Blocking { rows, depth, columns, weights: depth * columns }), ..self }
     }
 }
 
@@ -96,8 +102,18 @@ pub struct Plan {
     pub(crate) blocking: Blocking,
     register_tile: RegisterTile,
     element_bytes: usize,
-    candidates: [Candidate; 4],
+    candidates: [Candidate; 6],
 }
+
+/// The lowerings, in the order in which they are considered.
+const CANDIDATES: [Algorithm; 6] = [
+    Algorithm::Pointwise,
+    Algorithm::Depthwise,
+    Algorithm::Implicit,
+    Algorithm::Band,
+    Algorithm::Im2col,
+    Algorithm::Matrixmultiply,
+];
 
 impl Plan {
     pub(crate) fn new<T>(problem: Problem, options: &Options, machine: &Machine) -> Result<Plan, Error> {
@@ -111,8 +127,7 @@ impl Plan {
             blocking: options.blocking.unwrap_or_else(|| Blocking::new::<T>(&machine)),
             register_tile: RegisterTile::new::<T>(level),
             element_bytes: size_of::<T>(),
-            candidates: [Algorithm::Pointwise, Algorithm::Depthwise, Algorithm::Im2col, Algorithm::Matrixmultiply]
-                .map(|algorithm| Candidate { algorithm, verdict: Ok(0.0) }),
+            candidates: CANDIDATES.map(|algorithm| Candidate { algorithm, verdict: Ok(0.0) }),
         };
         for i in 0..plan.candidates.len() {
             plan.candidates[i].verdict = plan.consider(plan.candidates[i].algorithm, options);
@@ -143,8 +158,9 @@ impl Plan {
 
     /// The cost of a lowering, or its refusal.
     ///
-    /// Costs count vector operations for one pixel of one group. The micro-kernel does one a cycle; a sum over the taps
-    /// needs two loads for each; `matrixmultiply` reaches about three quarters of our kernel's speed (both measured).
+    /// Costs count vector operations for one pixel of one group. The micro-kernel does one a cycle, and takes about
+    /// twenty-five more for each segment of a strip of up to fourteen pixels; a sum over the taps needs two loads for each;
+    /// `matrixmultiply` reaches about three quarters of our kernel's speed (all measured).
     fn consider(&self, algorithm: Algorithm, options: &Options) -> Result<f64, Refusal> {
         let p = &self.problem;
         let bytes = self.packed_len(algorithm).saturating_mul(self.element_bytes);
@@ -153,8 +169,11 @@ impl Plan {
         }
         let lanes = (self.register_tile.columns / 2) as f64;
         let (terms, outputs) = (p.terms() as f64, p.outputs_per_group());
-        let multiply = terms * 2.0 * outputs.div_ceil(self.register_tile.columns) as f64;
+        let multiply = terms * (outputs as f64 / lanes).ceil();
         let copy = 2.0 * terms / lanes;
+        // Taps of a row of the kernel that are one segment.
+        let beside = |together: bool| if together && p.window.dilation[1] == 1 { p.window.kernel[1] } else { 1 };
+        let segments = |together: bool| 2.0 * (p.taps() / beside(together)) as f64;
         match algorithm {
             Algorithm::Pointwise if p.transposed => Err(Refusal::Transposed),
             Algorithm::Pointwise if p.window.kernel != [1, 1] => {
@@ -168,10 +187,63 @@ impl Plan {
             // With more than one output a group, inputs have to be repeated lane by lane.
             Algorithm::Depthwise if outputs > 1 => Ok(terms * outputs as f64 * (1.0 + 3.0 / lanes)),
             Algorithm::Depthwise => Ok(terms * 3.0 / lanes),
+            Algorithm::Implicit | Algorithm::Band if p.taps() > MAX_SEGMENTS => {
+                Err(Refusal::Taps { given: p.taps(), wanted: MAX_SEGMENTS })
+            }
+            Algorithm::Implicit => Ok(multiply + segments(p.groups == 1)),
+            Algorithm::Band if self.band_len() > self.copy_len() => {
+                Err(Refusal::Scratch { given: self.band_len(), wanted: self.copy_len() })
+            }
+            Algorithm::Band => Ok(multiply + segments(true) + 3.0 * p.inputs_per_group() as f64 / lanes),
             Algorithm::Matrixmultiply if !has_matrixmultiply(self.level) => Err(Refusal::Level { given: self.level }),
             Algorithm::Matrixmultiply => Ok(multiply / 0.75 + copy),
             Algorithm::Im2col | Algorithm::Auto => Ok(multiply + copy),
         }
+    }
+
+    /// Elements of the band of a single output.
+    fn band_len(&self) -> usize {
+        let p = &self.problem;
+        let axis = |i: usize| reach(1, p.window.dilation[i], p.window.kernel[i], 1);
+        axis(0).saturating_mul(axis(1)).saturating_mul(p.inputs_per_group())
+    }
+
+    /// Where a run finds the rows of A.
+    pub(super) fn source<T>(&self, x: &View<T>) -> Source {
+        let (p, [_, _, _, channels]) = (&self.problem, x.shape());
+        match self.algorithm {
+            Algorithm::Pointwise | Algorithm::Implicit if x.strides()[3] == 1 || channels == 1 => Source::Image,
+            // Of a band with strides most would not be used.
+            Algorithm::Pointwise if p.window.stride != [1, 1] => Source::Copies,
+            Algorithm::Pointwise | Algorithm::Implicit | Algorithm::Band if self.band_len() <= self.copy_len() => {
+                Source::Band
+            }
+            _ => Source::Copies,
+        }
+    }
+
+    /// How the outputs `y` are cut into tiles: by shape and lowering alone, never by the number of threads.
+    pub(super) fn grid(&self, y: [usize; 4], source: Source) -> Grid {
+        let p = &self.problem;
+        let step = |i: usize| if p.transposed { p.window.stride[i] } else { 1 };
+        let outputs = [y[1].div_ceil(step(0)).max(1), y[2].div_ceil(step(1)).max(1)];
+        let even = |len: usize, most: usize| len.div_ceil(len.div_ceil(most.max(1)));
+        // A few rows high: the pixels at the left and right border are classes of their own, of as many rows.
+        let mut columns = even(outputs[1], (self.blocking.rows / 4).max(1));
+        let mut rows = (self.blocking.rows / columns).max(1);
+        if source == Source::Band {
+            let stride = |i: usize| if p.transposed { 1 } else { p.window.stride[i] };
+            let reach = |i: usize, count: usize| reach(stride(i), p.window.dilation[i], p.window.kernel[i], count);
+            let room = self.copy_len() / p.inputs_per_group();
+            let fits = |rows: usize, columns: usize| reach(0, rows).saturating_mul(reach(1, columns)) <= room;
+            while rows > 1 && !fits(rows, columns) {
+                rows -= 1;
+            }
+            while columns > 1 && !fits(rows, columns) {
+                columns -= 1;
+            }
+        }
+        p.grid(y, [rows, columns], &self.blocking, self.register_tile.columns, self.algorithm == Algorithm::Depthwise)
     }
 
     /// How the packed weights are cut: matrices, and columns of each one and of its panels.
@@ -225,15 +297,19 @@ impl Plan {
         self.weight_len().saturating_mul(self.element_bytes)
     }
 
+    /// Elements that are copied of the image at a time, at most.
+    pub(super) fn copy_len(&self) -> usize {
+        self.blocking.rows * self.blocking.depth
+    }
+
     /// Elements of scratch memory that one tile needs: a block of A, the sums, and a row beside them.
     pub(crate) fn scratch_len(&self) -> usize {
-        let Blocking { rows, depth, columns } = self.blocking;
+        let Blocking { rows, columns, .. } = self.blocking;
         // A tile has a whole panel at least.
         let columns = columns.max(self.packing(self.algorithm).panel.min(self.register_tile.columns));
         match self.algorithm {
             Algorithm::Depthwise => 2 * columns,
-            Algorithm::Pointwise => rows * (columns + depth) + columns,
-            _ => rows * (columns + depth) + columns,
+            _ => self.copy_len() + rows * columns + columns,
         }
     }
 
@@ -271,7 +347,7 @@ fn has_matrixmultiply(level: Level) -> bool {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Blocking { rows, depth, columns } = self.blocking;
+        let Blocking { rows, depth, columns, .. } = self.blocking;
         write!(f, "{} at {}, blocks of {rows} x {depth} x {columns}", self.algorithm, self.level)?;
         for candidate in &self.candidates {
             match candidate.verdict {

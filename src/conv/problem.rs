@@ -126,14 +126,19 @@ impl Problem {
         (class, s, [tile[1].start / tile[1].step, tile[2].start / tile[2].step])
     }
 
-    /// How the outputs `y` are cut into tiles: by the shape alone, never by the number of threads.
+    /// How the outputs `y` are cut into tiles of at most so many rows and columns: by the shape alone, never by the number of
+    /// threads.
     ///
     /// Panels have `nr` columns; `whole` says that a tile may have all groups.
-    pub fn grid(&self, y: [usize; 4], blocking: &Blocking, nr: usize, whole: bool) -> Grid {
+    pub fn grid(
+        &self,
+        y: [usize; 4],
+        [rows, columns]: [usize; 2],
+        blocking: &Blocking,
+        nr: usize,
+        whole: bool,
+    ) -> Grid {
         let step = |i: usize| if self.transposed { self.window.stride[i] } else { 1 };
-        let columns = y[2].div_ceil(step(1)).max(1);
-        let columns = columns.div_ceil(columns.div_ceil(blocking.rows));
-        let rows = (blocking.rows / columns).max(1);
         let height = Parts::Phases { len: y[1], step: step(0), most: rows };
         let width = Parts::Phases { len: y[2], step: step(1), most: columns };
         let (groups, block) = if whole { (1, self.outputs) } else { (self.groups, self.outputs_per_group()) };

@@ -50,6 +50,8 @@ pub struct Blocking {
     pub depth: usize,
     /// Columns of B and C: output channels.
     pub columns: usize,
+    /// Elements of B that are kept in the second-level cache while all rows of A pass.
+    pub weights: usize,
 }
 
 impl Blocking {
@@ -61,7 +63,12 @@ impl Blocking {
         let columns = 512;
         let rows = machine.l2_bytes / 2 / size_of::<T>() / (depth + columns);
         let rows = (rows / tile.rows * tile.rows).clamp(tile.rows, MAX_ROWS / tile.rows * tile.rows);
-        Blocking { rows, depth, columns }
+        Blocking { rows, depth, columns, weights: machine.l2_bytes / 2 / size_of::<T>() }
+    }
+
+    /// Panels of `k` rows and `nr` columns that are kept in the second-level cache.
+    pub(crate) fn panels(&self, k: usize, nr: usize) -> usize {
+        (self.weights / (k * nr).max(1)).max(1)
     }
 }
 

@@ -1,48 +1,112 @@
-//! The loops around the micro-kernel: panels of B outside, so that one stays in the first-level cache, strips of A inside.
+//! The loops around the micro-kernel: groups of panels of B outside, so that one stays in the second-level cache, strips
+//! of A inside, so that one stays in the first.
 
 use super::blocking::rows;
-use super::micro_kernel::{Start, Strip, strip};
+use super::finish::Finish;
+use super::micro_kernel::{Ahead, Segment, Start, Strip, panels_at_a_time, strip};
+use crate::activation::Activation;
 use crate::element::Element;
 use crate::simd::{Op, Simd};
+use crate::tiles::Rows;
+
+/// The rows of A, in classes that share their segments. All classes together have the rows in their order.
+pub(crate) trait Classes {
+    /// Calls `f` with the number of rows of each class, and its segments.
+    fn each(&self, f: &mut dyn FnMut(usize, &[Segment]));
+}
+
+/// One class, one segment: a plain matrix with rows of `k` elements.
+pub(crate) struct Plain {
+    pub rows: usize,
+    pub k: usize,
+}
+
+impl Classes for Plain {
+    fn each(&self, f: &mut dyn FnMut(usize, &[Segment])) {
+        f(self.rows, &[Segment { len: self.k, a: 0, b: 0 }]);
+    }
+}
 
 /// A block of A times a block of B.
-pub(crate) struct Gemm<'a, T> {
+pub(crate) struct Gemm<'a, 'c, T> {
     pub a: &'a [T],
-    /// Where the `m` rows of A start, `k` elements each.
+    /// Where the rows of A start, modulo the size of the address space.
     pub a_at: &'a [usize],
-    pub k: usize,
-    /// The first of the packed panels: its first row of this block, and from there on.
+    pub classes: &'a dyn Classes,
+    /// The most rows of a strip; the register tile may have less.
+    pub most_rows: usize,
+    /// The packed panels from the first one on: its first row of this block, and all that follows.
     pub b: &'a [T],
     /// From a panel to the next.
     pub panel_len: usize,
-    /// `m` rows, `ldc` apart.
-    pub c: &'a mut [T],
-    pub ldc: usize,
+    /// Panels that are kept in the second-level cache while all rows of A pass.
+    pub group: usize,
+    pub c: &'a mut Rows<'c, T>,
     pub n: usize,
     pub start: Start<'a, T>,
+    pub finish: &'a Finish<'a, T>,
 }
 
-impl<T: Element> Op<T> for Gemm<'_, T> {
+impl<T: Element> Op<T> for Gemm<'_, '_, T> {
     type Out = ();
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, s: S) {
-        let (m, nr) = (self.a_at.len(), 2 * S::LANES);
-        // Strips of even height: 16 rows run as 6 + 5 + 5, never as 6 + 6 + 4.
-        let strips = m.div_ceil(rows(S::REGISTERS));
-        for (p, j) in (0..self.n).step_by(nr).enumerate() {
-            let n = nr.min(self.n - j);
-            let start = match self.start {
-                Start::Bias(bias) => Start::Bias(&bias[j..][..n]),
-                other => other,
-            };
-            let b = &self.b[p * self.panel_len..][..self.k * nr];
-            for i in 0..strips {
-                let (first, end) = (m * i / strips, m * (i + 1) / strips);
-                let (a_at, c) = (&self.a_at[first..end], &mut self.c[first * self.ldc + j..]);
-                strip(s, &mut Strip { a: self.a, a_at, k: self.k, b, c, ldc: self.ldc, n, start });
-            }
+        let Gemm { a, a_at, classes, b, panel_len, c, start, finish, .. } = self;
+        let (nr, most) = (2 * S::LANES, rows(S::REGISTERS).min(self.most_rows).max(1));
+        let panels = self.n.div_ceil(nr);
+        // Groups of even size.
+        let groups = panels.div_ceil(self.group.max(1));
+        for g in 0..groups {
+            let (first, end) = (panels * g / groups, panels * (g + 1) / groups);
+            let (column, n) = (first * nr, (end * nr).min(self.n) - first * nr);
+            // Where nothing is packed (no terms), or the last panel ends.
+            let from = |panel: usize| &b[(panel * panel_len).min(b.len())..];
+            let next = from(end);
+            let next = &next[..next.len().min((end - first) * panel_len)];
+            let mut row = 0;
+            classes.each(&mut |m, segments| {
+                let k: usize = segments.iter().map(|segment| segment.len).sum();
+                // Strips of even height: 16 rows run as 6 + 5 + 5, never as 6 + 6 + 4.
+                let strips = m.div_ceil(most);
+                for i in 0..strips {
+                    let height = m * (i + 1) / strips - m * i / strips;
+                    // The next group is fetched while this one is used, each strip a part of it.
+                    let part = &next[next.len() * row / a_at.len()..next.len() * (row + height) / a_at.len()];
+                    let steps = k * (end - first).div_ceil(panels_at_a_time(height));
+                    let ahead = match part.len().div_ceil(steps.max(1)) {
+                        0 => Ahead { b, at: 0, step: 0 },
+                        step => Ahead { b: part, at: 0, step },
+                    };
+                    let a_at = &a_at[row..row + height];
+                    let b = from(first);
+                    strip(s, &mut Strip { a, a_at, segments, b, panel_len, ahead, c, row, column, n, start, finish });
+                    if let Some((activation, channel)) = finish.activation {
+                        for i in row..row + height {
+                            s.call(Activate { activation, channel: channel + column, values: c.row(i, column, n) });
+                        }
+                    }
+                    row += height;
+                }
+            });
         }
+    }
+}
+
+/// Applies an activation to some channels. A kernel of its own, since what runs in a closure has not the level's
+/// instructions.
+struct Activate<'a, T> {
+    activation: &'a Activation<'a, T>,
+    channel: usize,
+    values: &'a mut [T],
+}
+
+impl<T: Element> Op<T> for Activate<'_, T> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T>>(self, s: S) {
+        self.activation.row(s, self.channel, self.values);
     }
 }
 
@@ -74,9 +138,23 @@ mod tests {
                     let before = integers::<T>(m * ldc, 9);
                     for (kind, start) in [Start::Zero, Start::Bias(&bias), Start::C].into_iter().enumerate() {
                         let mut c = before.clone();
-                        let gemm =
-                            Gemm { a: &a, a_at: &a_at, k, b: &panels, panel_len: k * nr, c: &mut c, ldc, n, start };
-                        T::at(level, gemm);
+                        let c_at: Vec<usize> = (0..m).map(|i| i * ldc).collect();
+                        T::at(
+                            level,
+                            Gemm {
+                                a: &a,
+                                a_at: &a_at,
+                                classes: &Plain { rows: m, k },
+                                most_rows: m,
+                                b: &panels,
+                                panel_len: k * nr,
+                                group: 2,
+                                c: &mut Rows::new(&mut c, &c_at, n),
+                                n,
+                                start,
+                                finish: &Finish::NOTHING,
+                            },
+                        );
                         for (at, &got) in c.iter().enumerate() {
                             let (i, j) = (at / ldc, at % ldc);
                             let first = if j >= n { before[at] } else { [T::ZERO, bias[j], before[at]][kind] };

@@ -1,13 +1,28 @@
 //! The micro-kernel, once for both types and all levels.
 //!
 //! ```text
-//! c[i][j] = start[i][j] + sum over k of a[i][k] * b[k][j]      i in 0..ROWS, j in 0..2 * LANES
+//! c[i][j] = finish(start[i][j] + sum over k of a[i][k] * b[k][j])      i in 0..ROWS, j in 0..VECTORS * LANES
 //! ```
+//!
+//! The terms of a sum come in segments: stretches that are contiguous in every row of A, times as many rows of B. So an
+//! image is read in place, and a tap that lies in the padding is a segment less.
 
 use super::blocking::rows;
+use super::finish::Finish;
 use crate::element::Element;
 use crate::simd::{Op, Simd};
+use crate::tiles::Rows;
 use core::array::from_fn;
+
+/// `len` terms of a sum.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Segment {
+    pub len: usize,
+    /// From the start of a row of A, modulo the size of the address space.
+    pub a: usize,
+    /// The first row of B.
+    pub b: usize,
+}
 
 /// What a sum starts from.
 #[derive(Clone, Copy)]
@@ -19,35 +34,85 @@ pub(crate) enum Start<'a, T> {
     C,
 }
 
-/// A few rows of A times one panel of B.
-pub(super) struct Strip<'a, T> {
-    pub a: &'a [T],
-    /// Where the rows start in `a`, `k` elements each.
-    pub a_at: &'a [usize],
-    pub k: usize,
-    /// `k` rows of the panel.
+/// What will be wanted of B next: a line is fetched for each term of a sum.
+pub(super) struct Ahead<'a, T> {
     pub b: &'a [T],
-    /// The first row, and from there on; the rows are `ldc` apart.
-    pub c: &'a mut [T],
-    pub ldc: usize,
-    /// Columns that there are, at most those of the panel.
+    /// How far it was fetched.
+    pub at: usize,
+    /// Elements from a fetch to the next.
+    pub step: usize,
+}
+
+/// A few rows of A times some panels of B.
+pub(super) struct Strip<'a, 'c, T> {
+    pub a: &'a [T],
+    /// Where the rows start in `a`, modulo the size of the address space.
+    pub a_at: &'a [usize],
+    pub segments: &'a [Segment],
+    /// From the first panel on, `panel_len` elements each.
+    pub b: &'a [T],
+    pub panel_len: usize,
+    pub ahead: Ahead<'a, T>,
+    pub c: &'a mut Rows<'c, T>,
+    /// The first row and column in C, and how many columns.
+    pub row: usize,
+    pub column: usize,
     pub n: usize,
     pub start: Start<'a, T>,
+    pub finish: &'a Finish<'a, T>,
+}
+
+/// One to three rows do not keep the units busy: they take several panels at a time.
+#[inline(always)]
+pub(super) fn panels_at_a_time(rows: usize) -> usize {
+    [1, 4, 3, 2].get(rows).copied().unwrap_or(1)
 }
 
 /// Runs one strip of at most [`rows`] rows.
 #[inline(always)]
 pub(super) fn strip<T: Element, S: Simd<T>>(s: S, t: &mut Strip<T>) {
     macro_rules! tiles {
-        ($($rows:literal),*) => {
+        ($vectors:literal: $($rows:literal),*) => {
             match t.a_at.len() {
                 // The guard is a constant, so a level is compiled for its own tiles only.
-                $($rows if $rows <= rows(S::REGISTERS) => s.call(Tile::<T, $rows>(t)),)*
-                rows => unreachable!("a strip of {rows} rows"),
+                $($rows if $rows * $vectors <= 2 * rows(S::REGISTERS) => s.call(Tile::<T, $rows, $vectors>(t)),)*
+                rows => unreachable!("a strip of {rows} rows and {} vectors", $vectors),
             }
         };
     }
-    tiles!(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14)
+    let nr = 2 * S::LANES;
+    let panels = panels_at_a_time(t.a_at.len());
+    let all = t.n;
+    if panels > 1 && all >= panels * nr {
+        t.n = all / (panels * nr) * (panels * nr);
+        match panels {
+            4 => tiles!(8: 1),
+            3 => tiles!(6: 2),
+            _ => tiles!(4: 3),
+        }
+        t.advance(nr, all - t.n);
+    }
+    // A last panel of one vector does not compute the second.
+    let rest = t.n;
+    let narrow = if rest % nr <= S::LANES { rest % nr } else { 0 };
+    if rest > narrow {
+        t.n = rest - narrow;
+        tiles!(2: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14);
+        t.advance(nr, narrow);
+    }
+    if t.n > 0 {
+        tiles!(1: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14);
+    }
+}
+
+impl<T> Strip<'_, '_, T> {
+    /// Goes on behind the columns that are done, whole panels, of which `n` are left.
+    #[inline(always)]
+    fn advance(&mut self, nr: usize, n: usize) {
+        self.b = &self.b[(self.n / nr * self.panel_len).min(self.b.len())..];
+        self.column += self.n;
+        self.n = n;
+    }
 }
 
 /// `for i in 0..n`, written out. One accumulator whose index is not a constant sends the whole array to memory, and what
@@ -57,58 +122,117 @@ macro_rules! unrolled {
     (@ $i:ident, $n:expr, $body:block, $($c:literal)*) => { $(if $c < $n { let $i = $c; $body })* };
 }
 
-struct Tile<'s, 'a, T, const ROWS: usize>(&'s mut Strip<'a, T>);
+struct Tile<'s, 'a, 'c, T, const ROWS: usize, const VECTORS: usize>(&'s mut Strip<'a, 'c, T>);
 
-impl<T: Element, const ROWS: usize> Op<T> for Tile<'_, '_, T, ROWS> {
+impl<T: Element, const ROWS: usize, const VECTORS: usize> Op<T> for Tile<'_, '_, '_, T, ROWS, VECTORS> {
     type Out = ();
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, s: S) {
         let t = self.0;
         let (lanes, nr) = (S::LANES, 2 * S::LANES);
-        let mut acc = match t.start {
-            Start::Bias(bias) => [load(s, bias, t.n); ROWS],
-            _ => [[s.splat(T::ZERO); 2]; ROWS],
-        };
-        if let Start::C = t.start {
-            unrolled!(i in 0..ROWS, { acc[i] = load(s, &t.c[i * t.ldc..], t.n); });
-        }
-        // Cut to length here, walked by `zip`: no bounds check is left in the loop below. An index instead of the `zip`
-        // leaves one, and the compiler answers with spilled accumulators.
-        let a: [&[T]; ROWS] = from_fn(|i| &t.a[t.a_at[i]..][..t.k]);
-        for (k, b) in (0..t.k).zip(t.b[..t.k * nr].chunks_exact(nr)) {
-            let b = [s.load(&b[..lanes]), s.load(&b[lanes..])];
+        let width = VECTORS.max(2) * lanes;
+        let a_at: &[usize; ROWS] = t.a_at.try_into().expect("as many rows as the tile has");
+        let (ahead, step) = (t.ahead.b.as_ptr(), t.ahead.step);
+        let mut ahead_at = t.ahead.at;
+        for first in (0..t.n).step_by(width) {
+            let (column, n) = (t.column + first, (VECTORS * lanes).min(t.n - first));
+            let mut acc = match t.start {
+                Start::Bias(bias) => [load::<T, S, VECTORS>(s, &bias[column..][..n]); ROWS],
+                _ => [[s.splat(T::ZERO); VECTORS]; ROWS],
+            };
+            if let Start::C = t.start {
+                unrolled!(i in 0..ROWS, { acc[i] = load(s, t.c.row(t.row + i, column, n)); });
+            }
+            let panels = &t.b[first / nr * t.panel_len..];
+            for segment in t.segments {
+                // Cut to length here, walked by `zip`: no bounds check is left in the loop below. An index instead of
+                // the `zip` leaves one, and the compiler answers with spilled accumulators.
+                let len = segment.len;
+                let a: [&[T]; ROWS] = from_fn(|i| &t.a[a_at[i].wrapping_add(segment.a)..][..len]);
+                let from = segment.b * nr;
+                if VECTORS <= 2 {
+                    // Tall: both vectors of B stay in registers, A comes one by one.
+                    for (k, b) in (0..len).zip(panels[from..][..len * nr].chunks_exact(nr)) {
+                        s.prefetch(ahead.wrapping_add(ahead_at));
+                        ahead_at += step;
+                        let b: [S::V; VECTORS] = from_fn(|v| s.load(&b[v * lanes..]));
+                        unrolled!(i in 0..ROWS, {
+                            let a = s.splat(a[i][k]);
+                            unrolled!(v in 0..VECTORS, { acc[i][v] = s.mul_add(a, b[v], acc[i][v]); });
+                        });
+                    }
+                } else {
+                    // Wide: all of A stays in registers, B comes one by one. The order above would need a register too
+                    // many.
+                    let mut b: [_; 4] = from_fn(|p| {
+                        let p = p.min(VECTORS / 2 - 1);
+                        panels[p * t.panel_len + from..][..len * nr].chunks_exact(nr)
+                    });
+                    for k in 0..len {
+                        s.prefetch(ahead.wrapping_add(ahead_at));
+                        ahead_at += step;
+                        let a: [S::V; ROWS] = from_fn(|i| s.splat(a[i][k]));
+                        unrolled!(@ p, VECTORS / 2, {
+                            let b = b[p].next().expect("as many rows of B as terms");
+                            unrolled!(@ v, 2, {
+                                let b = s.load(&b[v * lanes..]);
+                                unrolled!(i in 0..ROWS, {
+                                    acc[i][2 * p + v] = s.mul_add(a[i], b, acc[i][2 * p + v]);
+                                });
+                            }, 0 1);
+                        }, 0 1 2 3);
+                    }
+                }
+            }
+            if let Some((data, starts)) = t.finish.addend {
+                unrolled!(i in 0..ROWS, {
+                    let more = load::<T, S, VECTORS>(s, &data[starts[t.row + i] + column..][..n]);
+                    unrolled!(v in 0..VECTORS, { acc[i][v] = s.add(acc[i][v], more[v]); });
+                });
+            }
+            if t.finish.accumulates {
+                unrolled!(i in 0..ROWS, {
+                    let more = load::<T, S, VECTORS>(s, t.c.row(t.row + i, column, n));
+                    unrolled!(v in 0..VECTORS, { acc[i][v] = s.add(acc[i][v], more[v]); });
+                });
+            }
+            if let Some([min, max]) = t.finish.bounds {
+                let (min, max) = (s.splat(min), s.splat(max));
+                unrolled!(i in 0..ROWS, {
+                    unrolled!(v in 0..VECTORS, { acc[i][v] = s.min(s.max(acc[i][v], min), max); });
+                });
+            }
             unrolled!(i in 0..ROWS, {
-                let a = s.splat(a[i][k]);
-                acc[i][0] = s.mul_add(a, b[0], acc[i][0]);
-                acc[i][1] = s.mul_add(a, b[1], acc[i][1]);
+                store(s, acc[i], t.c.row(t.row + i, column, n));
             });
         }
-        unrolled!(i in 0..ROWS, {
-            store(s, acc[i], &mut t.c[i * t.ldc..], t.n);
-        });
+        t.ahead.at = ahead_at;
     }
 }
 
 // Functions, not closures: a closure that is used twice may stay one, and loses the level's instructions.
 
-/// The two vectors of a row, as far as there are columns.
+/// The vectors of a row, as far as there are columns.
 #[inline(always)]
-fn load<T: Element, S: Simd<T>>(s: S, x: &[T], n: usize) -> [S::V; 2] {
-    if n == 2 * S::LANES {
-        return [s.load(x), s.load(&x[S::LANES..])];
+fn load<T: Element, S: Simd<T>, const VECTORS: usize>(s: S, x: &[T]) -> [S::V; VECTORS] {
+    if x.len() == VECTORS * S::LANES {
+        return from_fn(|v| s.load(&x[v * S::LANES..]));
     }
-    let (first, second) = x[..n].split_at(n.min(S::LANES));
-    [s.load_partial(first), s.load_partial(second)]
+    let n = x.len();
+    from_fn(|v| s.load_partial(&x[(v * S::LANES).min(n)..((v + 1) * S::LANES).min(n)]))
 }
 
 #[inline(always)]
-fn store<T: Element, S: Simd<T>>(s: S, v: [S::V; 2], y: &mut [T], n: usize) {
-    if n == 2 * S::LANES {
-        s.store(v[0], y);
-        return s.store(v[1], &mut y[S::LANES..]);
+fn store<T: Element, S: Simd<T>, const VECTORS: usize>(s: S, x: [S::V; VECTORS], y: &mut [T]) {
+    if y.len() == VECTORS * S::LANES {
+        for v in 0..VECTORS {
+            s.store(x[v], &mut y[v * S::LANES..]);
+        }
+        return;
     }
-    let (first, second) = y[..n].split_at_mut(n.min(S::LANES));
-    s.store_partial(v[0], first);
-    s.store_partial(v[1], second);
+    let n = y.len();
+    for v in 0..VECTORS {
+        s.store_partial(x[v], &mut y[(v * S::LANES).min(n)..((v + 1) * S::LANES).min(n)]);
+    }
 }

@@ -9,6 +9,7 @@
 //! one sum in the order of k, whatever the blocks and the rows of a strip: so its bits depend on neither.
 
 mod blocking;
+mod finish;
 mod macro_kernel;
 #[cfg(feature = "simd")]
 mod matrixmultiply;
@@ -16,8 +17,9 @@ mod micro_kernel;
 mod pack;
 
 pub(crate) use blocking::{Blocking, MAX_ROWS, RegisterTile};
-pub(crate) use macro_kernel::Gemm;
+pub(crate) use finish::Finish;
+pub(crate) use macro_kernel::{Classes, Gemm, Plain};
 #[cfg(feature = "simd")]
 pub(crate) use matrixmultiply::gemm as matrixmultiply;
-pub(crate) use micro_kernel::Start;
+pub(crate) use micro_kernel::{Segment, Start};
 pub(crate) use pack::{pack, packed_len};

@@ -80,6 +80,7 @@ macro_rules! avx2 {
             #[inline(always)] fn select(self, m: $v, a: $v, b: $v) -> $v { unsafe { $blend(b, a, m) } }
             #[inline(always)] fn bits(self, m: $v) -> u32 { unsafe { $movemask(m) as u32 } }
             #[inline(always)] fn exponent(self, x: $v) -> $v { unsafe { $from_int($shift::<$mantissa>($to_int(x))) } }
+            #[inline(always)] fn prefetch(self, x: *const $t) { unsafe { _mm_prefetch::<_MM_HINT_T0>(x.cast()) } }
         }
     };
 }

@@ -72,6 +72,7 @@ macro_rules! avx512 {
             #[inline(always)] fn select(self, m: $mask, a: $v, b: $v) -> $v { unsafe { $blend(b, m, a) } }
             #[inline(always)] fn bits(self, m: $mask) -> u32 { u32::from(m) }
             #[inline(always)] fn exponent(self, x: $v) -> $v { unsafe { $from_int($shift::<$mantissa>($to_int(x))) } }
+            #[inline(always)] fn prefetch(self, x: *const $t) { unsafe { _mm_prefetch::<_MM_HINT_T0>(x.cast()) } }
         }
     };
 }

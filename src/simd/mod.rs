@@ -78,6 +78,11 @@ pub trait Simd<T>: Copy {
     /// The bit pattern of each lane moved up by the width of the mantissa: `x` whose low bits hold `n + bias` becomes
     /// `2^n`.
     fn exponent(self, x: Self::V) -> Self::V;
+    /// A hint that the cache line at `x`, which may point anywhere, will be wanted soon.
+    #[inline(always)]
+    fn prefetch(self, x: *const T) {
+        let _ = x;
+    }
 }
 
 /// A type whose vectors every level has.

@@ -1,0 +1,24 @@
+//! What becomes of a sum when it is complete.
+
+use crate::activation::Activation;
+
+/// `c = activation(clamp(sum + addend + c))`, each step where there is one.
+///
+/// All but the activation happens in registers; that is applied to rows once they are stored, while they are in the
+/// first-level cache.
+#[derive(Clone, Copy)]
+pub(crate) struct Finish<'a, T> {
+    /// A matrix of C's size: where its rows start.
+    pub addend: Option<(&'a [T], &'a [usize])>,
+    /// Whether what is in C is added.
+    pub accumulates: bool,
+    /// The least and the largest value. NaN stays.
+    pub bounds: Option<[T; 2]>,
+    /// Of rows whose first column is this channel.
+    pub activation: Option<(&'a Activation<'a, T>, usize)>,
+}
+
+impl<T> Finish<'_, T> {
+    /// The sum is stored as it is.
+    pub const NOTHING: Self = Finish { addend: None, accumulates: false, bounds: None, activation: None };
+}
