@@ -200,22 +200,25 @@ impl<T: Copy> Tile<'_, T> {
         (self.strides[3] == 1 || len == 1).then(|| self.memory.slice(start, len))
     }
 
-    /// The channels of some pixels as rows that a kernel writes, where channels are contiguous. `starts` is room for as many
-    /// numbers as there are pixels.
+    /// The channels of some pixels of the tile's first image as rows that a kernel writes, where channels are contiguous:
+    /// lines of `[j, k]` with some `k` each. `starts` is room for as many numbers as there are pixels.
     #[inline(always)]
     pub fn rows<'s>(
         &'s mut self,
         starts: &'s mut [usize],
-        pixels: impl Iterator<Item = [usize; 3]>,
+        lines: impl Iterator<Item = (usize, Range<usize>)>,
     ) -> Option<Rows<'s, T>> {
         let len = self.shape[3];
         if self.strides[3] != 1 && len > 1 {
             return None;
         }
         let mut count = 0;
-        for (start, pixel) in starts.iter_mut().zip(pixels) {
-            *start = self.at(pixel, 0, len);
-            count += 1;
+        for (j, ks) in lines.filter(|(_, ks)| !ks.is_empty()) {
+            // All between the first and the last pixel lie in the box where these do.
+            let (first, _) = (self.at([0, j, ks.start], 0, len), self.at([0, j, ks.end - 1], 0, len));
+            let line = &mut starts[count..count + ks.len()];
+            line.iter_mut().enumerate().for_each(|(i, start)| *start = first + i * self.strides[2]);
+            count += ks.len();
         }
         Some(Rows { memory: self.memory.reborrow(), starts: &starts[..count], len })
     }
@@ -265,11 +268,34 @@ impl<'a, T> Rows<'a, T> {
         Rows { memory: Memory::new(slice), starts, len }
     }
 
+    /// Some elements of each of `N` neighbouring rows.
+    #[inline(always)]
+    pub fn block<const N: usize>(&mut self, row: usize, first: usize, len: usize) -> RowBlock<'_, T, N> {
+        assert!(first <= self.len && len <= self.len - first, "beyond the row");
+        let starts = self.starts[row..].first_chunk().expect("as many rows");
+        RowBlock { memory: self.memory.reborrow(), starts, first, len }
+    }
+
     /// Some elements of a row.
     #[inline(always)]
     pub fn row(&mut self, row: usize, first: usize, len: usize) -> &mut [T] {
         assert!(first <= self.len && len <= self.len - first, "beyond the row");
         self.memory.slice(self.starts[row] + first, len)
+    }
+}
+
+/// Some elements of each of `N` rows.
+pub(crate) struct RowBlock<'a, T, const N: usize> {
+    memory: Memory<'a, T>,
+    starts: &'a [usize; N],
+    first: usize,
+    len: usize,
+}
+
+impl<T, const N: usize> RowBlock<'_, T, N> {
+    #[inline(always)]
+    pub fn row(&mut self, i: usize) -> &mut [T] {
+        self.memory.slice(self.starts[i] + self.first, self.len)
     }
 }
 

@@ -43,6 +43,8 @@ fn options() -> impl Strategy<Value = Options> {
         Algorithm::Auto,
         Algorithm::Auto,
         Algorithm::Pointwise,
+        Algorithm::Implicit,
+        Algorithm::Band,
         Algorithm::Im2col,
         Algorithm::Depthwise,
         Algorithm::Matrixmultiply,

@@ -8,6 +8,7 @@ use crate::run::Write;
 use crate::simd::Simd;
 use crate::tensor::View;
 use crate::tiles::{Box4, Tile};
+use core::ops::Range;
 
 /// What is done to an output while its tile is hot: `y = activation(sum + bias + residual)`, or with
 /// [`Write::Accumulate`] `y = activation(sum + bias + residual + y)`.
@@ -60,18 +61,19 @@ impl<T: Element> Epilogue<'_, T> {
         self.activation.check(y[3])
     }
 
-    /// The same as what a GEMM does before it stores its rows, which are these pixels of a tile; `None` where the residual's
+    /// The same as what a GEMM does before it stores its rows, which are these lines of pixels of a tile; `None` where the residual's
     /// channels are not contiguous. `starts` is room for a number a pixel.
     pub(crate) fn in_registers<'s>(
         &'s self,
         place: &Box4,
-        pixels: impl Iterator<Item = [usize; 3]>,
+        lines: impl Iterator<Item = (usize, Range<usize>)>,
         starts: &'s mut [usize],
     ) -> Option<Finish<'s, T>> {
         let addend = match &self.residual {
             None => None,
             Some(residual) if residual.strides()[3] != 1 && residual.shape()[3] > 1 => return None,
             Some(residual) => {
+                let pixels = lines.flat_map(|(oy, oxs)| oxs.map(move |ox| [0, oy, ox]));
                 for (start, pixel) in starts.iter_mut().zip(pixels) {
                     let at = [0, 1, 2].map(|i| place[i].start + place[i].step * pixel[i]);
                     *start = residual.at([at[0], at[1], at[2], place[3].start]);

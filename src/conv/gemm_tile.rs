@@ -107,28 +107,23 @@ impl TileProblem<'_> {
     #[inline(always)]
     fn multiply<T: Element, S: Simd<T>>(&self, s: S, patches: &Patches, data: &[T], job: TileJob<T>) {
         let TileJob { operator, epilogue, place, tile, scratch, .. } = job;
-        let (mut order, mut a_at, mut c_at, mut more) =
-            ([[0; 2]; MAX_ROWS], [0; MAX_ROWS], [0; MAX_ROWS], [0; MAX_ROWS]);
-        let m = patches.order(&mut order);
-        let order = &order[..m];
-        for (at, &pixel) in a_at.iter_mut().zip(order) {
-            *at = patches.start(pixel);
-        }
+        let (mut a_at, mut c_at, mut more) = ([0; MAX_ROWS], [0; MAX_ROWS], [0; MAX_ROWS]);
+        let m = self.count[0] * self.count[1];
+        patches.starts(&mut a_at[..m]);
         let a = A { data, starts: &a_at[..m], classes: patches, most_rows: strip_rows::<T>(patches) };
         let bias = operator.bias().map(|bias| &bias[place[3].range()]);
         let start = bias.map_or(Start::Zero, Start::Bias);
-        let pixels = order.iter().map(|&[oy, ox]| [0, oy, ox]);
-        let finish = epilogue.in_registers(place, pixels.clone(), &mut more);
-        if let Some(finish) = finish
-            && let Some(mut rows) = tile.rows(&mut c_at, pixels)
+        if let Some(finish) = epilogue.in_registers(place, patches.lines(), &mut more[..m])
+            && let Some(mut rows) = tile.rows(&mut c_at[..m], patches.lines())
         {
             return self.product(s, operator, a, 0, &mut rows, start, &finish);
         }
         let (sums, buffer) = scratch.split_at_mut(m * self.n);
         (0..m).for_each(|i| c_at[i] = i * self.n);
         self.product(s, operator, a, 0, &mut Rows::new(sums, &c_at[..m], self.n), start, &Finish::NOTHING);
-        for (&[oy, ox], sums) in order.iter().zip(sums.chunks_exact_mut(self.n)) {
-            epilogue.finish(s, (place, &mut *tile), [0, oy, ox], 0, sums, buffer);
+        let pixels = patches.lines().flat_map(|(oy, oxs)| oxs.map(move |ox| [0, oy, ox]));
+        for (pixel, sums) in pixels.zip(sums.chunks_exact_mut(self.n)) {
+            epilogue.finish(s, (place, &mut *tile), pixel, 0, sums, buffer);
         }
     }
 

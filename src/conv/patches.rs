@@ -27,47 +27,55 @@ pub(super) struct Patches<'a> {
 }
 
 /// Outputs along an axis that share their valid taps.
-fn stretches(sampling: &Sampling, first: usize, count: usize) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
-    let mut next = 0;
-    core::iter::from_fn(move || {
-        let start = next;
-        (start < count).then(|| {
-            let taps = sampling.valid(first + start);
-            next = (start + 1..count).find(|&i| sampling.valid(first + i) != taps).unwrap_or(count);
-            (start..next, taps)
-        })
-    })
+fn stretches(
+    sampling: &Sampling,
+    first: usize,
+    count: usize,
+) -> impl Iterator<Item = (Range<usize>, Range<usize>)> + Clone {
+    // Where the first and the last output have all taps, all between have.
+    let whole = |o: usize| sampling.valid(first + o).len() == sampling.taps;
+    let plain = count > 0 && whole(0) && whole(count - 1);
+    let taps = move |o: usize| if plain { 0..sampling.taps } else { sampling.valid(first + o) };
+    let next = move |start: usize| {
+        let end = if plain { count } else { (start + 1..count).find(|&o| taps(o) != taps(start)).unwrap_or(count) };
+        (start < count).then(|| (start..end, taps(start)))
+    };
+    core::iter::successors(next(0), move |(outputs, _)| next(outputs.end))
 }
 
 impl Patches<'_> {
-    /// Writes the tile's pixels, class by class, and returns how many there are.
-    pub fn order(&self, pixels: &mut [[usize; 2]]) -> usize {
-        let mut pixels = pixels.iter_mut();
+    /// The tile's pixels in the order of the classes: a row, and some columns of it.
+    pub fn lines(&self) -> impl Iterator<Item = (usize, Range<usize>)> + Clone {
         let [rows, columns] = self.sampling;
-        for (oys, _) in stretches(rows, self.first[0], self.count[0]) {
-            for (oxs, _) in stretches(columns, self.first[1], self.count[1]) {
-                for oy in oys.clone() {
-                    oxs.clone().zip(&mut pixels).for_each(|(ox, pixel)| *pixel = [oy, ox]);
-                }
-            }
-        }
-        self.count[0] * self.count[1]
+        let (first, count) = (self.first, self.count);
+        stretches(rows, first[0], count[0]).flat_map(move |(oys, _)| {
+            stretches(columns, first[1], count[1])
+                .flat_map(move |(oxs, _)| oys.clone().map(move |oy| (oy, oxs.clone())))
+        })
     }
 
-    /// Where the first tap of a pixel of the tile lies; in the padding that is before the image, modulo the size of the
-    /// address space.
+    /// Where the first tap of each pixel lies, in the order of [`Patches::lines`]; in the padding that is before the image,
+    /// modulo the size of the address space.
     #[inline(always)]
-    pub fn start(&self, pixel: [usize; 2]) -> usize {
-        let axis = |i: usize| {
+    pub fn starts(&self, starts: &mut [usize]) {
+        let mut starts = starts.iter_mut();
+        let from = |i: usize, o: usize| {
             let s = &self.sampling[i];
-            let at = ((self.first[i] + pixel[i]) * s.stride) as isize + s.first;
+            let at = ((self.first[i] + o) * s.stride) as isize + s.first;
             (at as usize).wrapping_mul(self.strides[i])
         };
-        self.origin.wrapping_add(axis(0)).wrapping_add(axis(1))
+        let step = self.sampling[1].stride.wrapping_mul(self.strides[1]);
+        for (oy, oxs) in self.lines() {
+            let mut at = self.origin.wrapping_add(from(0, oy)).wrapping_add(from(1, oxs.start));
+            for (_, start) in oxs.zip(&mut starts) {
+                *start = at;
+                at = at.wrapping_add(step);
+            }
+        }
     }
 
     /// The segments of the pixels that have these taps.
-    fn segments(&self, tys: Range<usize>, txs: Range<usize>, segments: &mut [Segment; MAX_SEGMENTS]) -> usize {
+    fn segments(&self, tys: Range<usize>, txs: Range<usize>, segments: &mut [Segment]) -> usize {
         let step = |i: usize| (self.sampling[i].step as usize).wrapping_mul(self.strides[i]);
         let taps = self.sampling[1].taps;
         // The taps of a row that follow each other in memory are one segment.
@@ -85,17 +93,24 @@ impl Patches<'_> {
         }
         n
     }
+
+    fn each_with(&self, segments: &mut [Segment], f: &mut dyn FnMut(usize, &[Segment])) {
+        let [rows, columns] = self.sampling;
+        for (oys, tys) in stretches(rows, self.first[0], self.count[0]) {
+            for (oxs, txs) in stretches(columns, self.first[1], self.count[1]) {
+                let n = self.segments(tys.clone(), txs, segments);
+                f(oys.len() * oxs.len(), &segments[..n]);
+            }
+        }
+    }
 }
 
 impl Classes for Patches<'_> {
     fn each(&self, f: &mut dyn FnMut(usize, &[Segment])) {
-        let mut segments = [Segment::default(); MAX_SEGMENTS];
-        let [rows, columns] = self.sampling;
-        for (oys, tys) in stretches(rows, self.first[0], self.count[0]) {
-            for (oxs, txs) in stretches(columns, self.first[1], self.count[1]) {
-                let n = self.segments(tys.clone(), txs, &mut segments);
-                f(oys.len() * oxs.len(), &segments[..n]);
-            }
+        match self.sampling[0].taps * self.sampling[1].taps {
+            // The usual ones, without three kilobytes on the stack.
+            0..=9 => self.each_with(&mut [Segment::default(); 9], f),
+            _ => self.each_with(&mut [Segment::default(); MAX_SEGMENTS], f),
         }
     }
 }

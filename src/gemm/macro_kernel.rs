@@ -3,7 +3,7 @@
 
 use super::blocking::rows;
 use super::finish::Finish;
-use super::micro_kernel::{Ahead, Segment, Start, Strip, panels_at_a_time, strip};
+use super::micro_kernel::{Ahead, Segment, Start, Strips, panels_at_a_time, strips};
 use crate::activation::Activation;
 use crate::element::Element;
 use crate::simd::{Op, Simd};
@@ -64,29 +64,54 @@ impl<T: Element> Op<T> for Gemm<'_, '_, T> {
             let from = |panel: usize| &b[(panel * panel_len).min(b.len())..];
             let next = from(end);
             let next = &next[..next.len().min((end - first) * panel_len)];
+            // What a row's share of it is.
+            let share = next.len().div_ceil(a_at.len());
             let mut row = 0;
             classes.each(&mut |m, segments| {
                 let k: usize = segments.iter().map(|segment| segment.len).sum();
                 // Strips of even height: 16 rows run as 6 + 5 + 5, never as 6 + 6 + 4.
-                let strips = m.div_ceil(most);
-                for i in 0..strips {
-                    let height = m * (i + 1) / strips - m * i / strips;
-                    // The next group is fetched while this one is used, each strip a part of it.
-                    let part = &next[next.len() * row / a_at.len()..next.len() * (row + height) / a_at.len()];
-                    let steps = k * (end - first).div_ceil(panels_at_a_time(height));
-                    let ahead = match part.len().div_ceil(steps.max(1)) {
-                        0 => Ahead { b, at: 0, step: 0 },
-                        step => Ahead { b: part, at: 0, step },
-                    };
-                    let a_at = &a_at[row..row + height];
-                    let b = from(first);
-                    strip(s, &mut Strip { a, a_at, segments, b, panel_len, ahead, c, row, column, n, start, finish });
-                    if let Some((activation, channel)) = finish.activation {
-                        for i in row..row + height {
-                            s.call(Activate { activation, channel: channel + column, values: c.row(i, column, n) });
+                let strips_of_class = m.div_ceil(most);
+                let (height, longer) = (m / strips_of_class, m % strips_of_class);
+                for (height, m) in [(height + 1, longer * (height + 1)), (height, (strips_of_class - longer) * height)]
+                {
+                    // What is applied to stored rows wants them in the first-level cache: a strip at a time.
+                    let at_a_time = if finish.activation.is_some() { height } else { m };
+                    for _ in (0..m).step_by(at_a_time.max(1)) {
+                        let m = at_a_time;
+                        // The next group is fetched while this one is used, each row its share.
+                        let ahead = match next.get(row * share..) {
+                            Some(b) if !b.is_empty() => {
+                                let steps = k * (m / height) * (end - first).div_ceil(panels_at_a_time(height));
+                                Ahead { b, at: 0, step: (m * share).div_ceil(steps.max(1)) }
+                            }
+                            _ => Ahead { b, at: 0, step: 0 },
+                        };
+                        let (a_at, b) = (&a_at[row..row + m], from(first));
+                        strips(
+                            s,
+                            &mut Strips {
+                                height,
+                                a,
+                                a_at,
+                                segments,
+                                b,
+                                panel_len,
+                                ahead,
+                                c,
+                                row,
+                                column,
+                                n,
+                                start,
+                                finish,
+                            },
+                        );
+                        if let Some((activation, channel)) = finish.activation {
+                            for i in row..row + m {
+                                s.call(Activate { activation, channel: channel + column, values: c.row(i, column, n) });
+                            }
                         }
+                        row += m;
                     }
-                    row += height;
                 }
             });
         }

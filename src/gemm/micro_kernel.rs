@@ -13,6 +13,7 @@ use crate::element::Element;
 use crate::simd::{Op, Simd};
 use crate::tiles::Rows;
 use core::array::from_fn;
+use core::ops::Range;
 
 /// `len` terms of a sum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,10 +44,12 @@ pub(super) struct Ahead<'a, T> {
     pub step: usize,
 }
 
-/// A few rows of A times some panels of B.
-pub(super) struct Strip<'a, 'c, T> {
+/// Rows of A, in strips of the same height, times some panels of B.
+pub(super) struct Strips<'a, 'c, T> {
+    /// Rows of a strip.
+    pub height: usize,
     pub a: &'a [T],
-    /// Where the rows start in `a`, modulo the size of the address space.
+    /// Where the rows start in `a`, modulo the size of the address space: whole strips.
     pub a_at: &'a [usize],
     pub segments: &'a [Segment],
     /// From the first panel on, `panel_len` elements each.
@@ -68,20 +71,20 @@ pub(super) fn panels_at_a_time(rows: usize) -> usize {
     [1, 4, 3, 2].get(rows).copied().unwrap_or(1)
 }
 
-/// Runs one strip of at most [`rows`] rows.
+/// Runs strips of at most [`rows`] rows.
 #[inline(always)]
-pub(super) fn strip<T: Element, S: Simd<T>>(s: S, t: &mut Strip<T>) {
+pub(super) fn strips<T: Element, S: Simd<T>>(s: S, t: &mut Strips<T>) {
     macro_rules! tiles {
         ($vectors:literal: $($rows:literal),*) => {
-            match t.a_at.len() {
+            match t.height {
                 // The guard is a constant, so a level is compiled for its own tiles only.
-                $($rows if $rows * $vectors <= 2 * rows(S::REGISTERS) => s.call(Tile::<T, $rows, $vectors>(t)),)*
+                $($rows if $rows * $vectors <= 2 * rows(S::REGISTERS) => s.call(Tiles::<T, $rows, $vectors>(t)),)*
                 rows => unreachable!("a strip of {rows} rows and {} vectors", $vectors),
             }
         };
     }
     let nr = 2 * S::LANES;
-    let panels = panels_at_a_time(t.a_at.len());
+    let panels = panels_at_a_time(t.height);
     let all = t.n;
     if panels > 1 && all >= panels * nr {
         t.n = all / (panels * nr) * (panels * nr);
@@ -105,7 +108,7 @@ pub(super) fn strip<T: Element, S: Simd<T>>(s: S, t: &mut Strip<T>) {
     }
 }
 
-impl<T> Strip<'_, '_, T> {
+impl<T> Strips<'_, '_, T> {
     /// Goes on behind the columns that are done, whole panels, of which `n` are left.
     #[inline(always)]
     fn advance(&mut self, nr: usize, n: usize) {
@@ -122,9 +125,9 @@ macro_rules! unrolled {
     (@ $i:ident, $n:expr, $body:block, $($c:literal)*) => { $(if $c < $n { let $i = $c; $body })* };
 }
 
-struct Tile<'s, 'a, 'c, T, const ROWS: usize, const VECTORS: usize>(&'s mut Strip<'a, 'c, T>);
+struct Tiles<'s, 'a, 'c, T, const ROWS: usize, const VECTORS: usize>(&'s mut Strips<'a, 'c, T>);
 
-impl<T: Element, const ROWS: usize, const VECTORS: usize> Op<T> for Tile<'_, '_, '_, T, ROWS, VECTORS> {
+impl<T: Element, const ROWS: usize, const VECTORS: usize> Op<T> for Tiles<'_, '_, '_, T, ROWS, VECTORS> {
     type Out = ();
 
     #[inline(always)]
@@ -132,17 +135,19 @@ impl<T: Element, const ROWS: usize, const VECTORS: usize> Op<T> for Tile<'_, '_,
         let t = self.0;
         let (lanes, nr) = (S::LANES, 2 * S::LANES);
         let width = VECTORS.max(2) * lanes;
-        let a_at: &[usize; ROWS] = t.a_at.try_into().expect("as many rows as the tile has");
         let (ahead, step) = (t.ahead.b.as_ptr(), t.ahead.step);
         let mut ahead_at = t.ahead.at;
-        for first in (0..t.n).step_by(width) {
+        let places = t.a_at.as_chunks::<ROWS>().0.iter().zip((t.row..).step_by(ROWS));
+        for ((a_at, row), first) in places.flat_map(|place| (0..t.n).step_by(width).map(move |first| (place, first))) {
             let (column, n) = (t.column + first, (VECTORS * lanes).min(t.n - first));
+            let mut c = t.c.block::<ROWS>(row, column, n);
+            let whole = n == VECTORS * lanes;
             let mut acc = match t.start {
-                Start::Bias(bias) => [load::<T, S, VECTORS>(s, &bias[column..][..n]); ROWS],
+                Start::Bias(bias) => [load::<T, S, VECTORS>(s, &bias[column..][..n], whole); ROWS],
                 _ => [[s.splat(T::ZERO); VECTORS]; ROWS],
             };
             if let Start::C = t.start {
-                unrolled!(i in 0..ROWS, { acc[i] = load(s, t.c.row(t.row + i, column, n)); });
+                unrolled!(i in 0..ROWS, { acc[i] = load(s, c.row(i), whole); });
             }
             let panels = &t.b[first / nr * t.panel_len..];
             for segment in t.segments {
@@ -187,13 +192,13 @@ impl<T: Element, const ROWS: usize, const VECTORS: usize> Op<T> for Tile<'_, '_,
             }
             if let Some((data, starts)) = t.finish.addend {
                 unrolled!(i in 0..ROWS, {
-                    let more = load::<T, S, VECTORS>(s, &data[starts[t.row + i] + column..][..n]);
+                    let more = load::<T, S, VECTORS>(s, &data[starts[row + i] + column..][..n], whole);
                     unrolled!(v in 0..VECTORS, { acc[i][v] = s.add(acc[i][v], more[v]); });
                 });
             }
             if t.finish.accumulates {
                 unrolled!(i in 0..ROWS, {
-                    let more = load::<T, S, VECTORS>(s, t.c.row(t.row + i, column, n));
+                    let more = load::<T, S, VECTORS>(s, c.row(i), whole);
                     unrolled!(v in 0..VECTORS, { acc[i][v] = s.add(acc[i][v], more[v]); });
                 });
             }
@@ -203,9 +208,17 @@ impl<T: Element, const ROWS: usize, const VECTORS: usize> Op<T> for Tile<'_, '_,
                     unrolled!(v in 0..VECTORS, { acc[i][v] = s.min(s.max(acc[i][v], min), max); });
                 });
             }
-            unrolled!(i in 0..ROWS, {
-                store(s, acc[i], t.c.row(t.row + i, column, n));
-            });
+            if whole {
+                unrolled!(i in 0..ROWS, {
+                    let c = c.row(i);
+                    unrolled!(v in 0..VECTORS, { s.store(acc[i][v], &mut c[v * lanes..]); });
+                });
+            } else {
+                unrolled!(i in 0..ROWS, {
+                    let c = c.row(i);
+                    unrolled!(v in 0..VECTORS, { s.store_partial(acc[i][v], &mut c[part::<T, S>(v, n)]); });
+                });
+            }
         }
         t.ahead.at = ahead_at;
     }
@@ -213,26 +226,18 @@ impl<T: Element, const ROWS: usize, const VECTORS: usize> Op<T> for Tile<'_, '_,
 
 // Functions, not closures: a closure that is used twice may stay one, and loses the level's instructions.
 
-/// The vectors of a row, as far as there are columns.
+/// The elements of vector `v` of `n`.
 #[inline(always)]
-fn load<T: Element, S: Simd<T>, const VECTORS: usize>(s: S, x: &[T]) -> [S::V; VECTORS] {
-    if x.len() == VECTORS * S::LANES {
-        return from_fn(|v| s.load(&x[v * S::LANES..]));
-    }
-    let n = x.len();
-    from_fn(|v| s.load_partial(&x[(v * S::LANES).min(n)..((v + 1) * S::LANES).min(n)]))
+fn part<T, S: Simd<T>>(v: usize, n: usize) -> Range<usize> {
+    (v * S::LANES).min(n)..((v + 1) * S::LANES).min(n)
 }
 
+/// The vectors of a row, as far as there are columns.
 #[inline(always)]
-fn store<T: Element, S: Simd<T>, const VECTORS: usize>(s: S, x: [S::V; VECTORS], y: &mut [T]) {
-    if y.len() == VECTORS * S::LANES {
-        for v in 0..VECTORS {
-            s.store(x[v], &mut y[v * S::LANES..]);
-        }
-        return;
-    }
-    let n = y.len();
-    for v in 0..VECTORS {
-        s.store_partial(x[v], &mut y[(v * S::LANES).min(n)..((v + 1) * S::LANES).min(n)]);
+fn load<T: Element, S: Simd<T>, const VECTORS: usize>(s: S, x: &[T], whole: bool) -> [S::V; VECTORS] {
+    if whole {
+        from_fn(|v| s.load(&x[v * S::LANES..]))
+    } else {
+        from_fn(|v| s.load_partial(&x[part::<T, S>(v, x.len())]))
     }
 }

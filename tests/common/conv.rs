@@ -6,8 +6,15 @@ use gemmule_reference::{Array4, Real, Window, indices};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
-pub const ALGORITHMS: [Algorithm; 5] =
-    [Algorithm::Auto, Algorithm::Pointwise, Algorithm::Depthwise, Algorithm::Im2col, Algorithm::Matrixmultiply];
+pub const ALGORITHMS: [Algorithm; 7] = [
+    Algorithm::Auto,
+    Algorithm::Pointwise,
+    Algorithm::Depthwise,
+    Algorithm::Implicit,
+    Algorithm::Band,
+    Algorithm::Im2col,
+    Algorithm::Matrixmultiply,
+];
 
 /// The same cases in every run, and no files beside the tests.
 pub fn cases(cases: u32) -> ProptestConfig {
