@@ -2,6 +2,8 @@
 
 use core::fmt::{Debug, Display};
 use core::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
+#[cfg(feature = "simd")]
+use wide::bytemuck::Pod as Plain;
 
 /// An element type: `f32` or `f64`.
 ///
@@ -22,6 +24,7 @@ pub trait Element:
     + Send
     + Sync
     + 'static
+    + Plain
     + crate::kernels::Kernels
 {
     /// 0.
@@ -59,3 +62,9 @@ macro_rules! element {
 
 element!(f32);
 element!(f64);
+
+/// Without `simd`, nothing needs to know that elements are plain bits.
+#[cfg(not(feature = "simd"))]
+pub trait Plain {}
+#[cfg(not(feature = "simd"))]
+impl<T> Plain for T {}

@@ -8,16 +8,16 @@ use crate::simd::{Dispatch, Level};
 
 /// Declares the kernels, and instantiates each one for both types.
 macro_rules! kernels {
-    ($($name:ident: $op:ty,)*) => {
+    ($($(#[$attribute:meta])* $name:ident: $op:ty,)*) => {
         /// The kernels of an element type. Each runs at an available level.
         pub trait Kernels: Dispatch {
-            $(fn $name(level: Level, op: $op);)*
+            $($(#[$attribute])* fn $name(level: Level, op: $op);)*
         }
         impl Kernels for f32 {
-            $(fn $name(level: Level, op: $op) { Self::at(level, op) })*
+            $($(#[$attribute])* fn $name(level: Level, op: $op) { Self::at(level, op) })*
         }
         impl Kernels for f64 {
-            $(fn $name(level: Level, op: $op) { Self::at(level, op) })*
+            $($(#[$attribute])* fn $name(level: Level, op: $op) { Self::at(level, op) })*
         }
     };
 }
@@ -31,6 +31,8 @@ kernels! {
     conv_weights_by_gemm: conv::WeightsByGemm<'_, '_, Self>,
     conv_weights_by_channel: conv::WeightsByChannel<'_, '_, Self>,
     conv_sum_pixels: conv::SumPixels<'_, '_, Self>,
+    #[cfg(feature = "testing")]
+    gemm: crate::gemm::Gemm<'_, '_, Self>,
     max_pool: pool::Forward<'_, '_, Self, pool::Max>,
     max_pool_with_indices: pool::WithIndices<'_, '_, Self>,
     max_pool_backward_all: pool::Backward<'_, '_, Self, pool::AllMaxima>,

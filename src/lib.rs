@@ -25,6 +25,7 @@ mod gemm;
 mod kernels;
 pub mod once;
 mod pad;
+mod pages;
 mod pool;
 mod run;
 mod simd;
@@ -54,6 +55,7 @@ pub use window::Padding;
 /// What this crate's own tests look at. Nothing in it is stable.
 #[cfg(feature = "testing")]
 pub mod testing {
+    pub use crate::gemm::MicroKernel;
     pub use crate::simd::dispatched;
 }
 

@@ -5,6 +5,7 @@
 //!   of the image are not contiguous;
 //! - `im2col` and `matrixmultiply`: copied patch by patch, block by block of the sum's terms.
 
+#[cfg(feature = "simd")]
 use super::Algorithm;
 use super::band::Band;
 use super::im2col::Im2col;

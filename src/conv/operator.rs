@@ -9,6 +9,7 @@ use super::{Algorithm, Options};
 use crate::element::Element;
 use crate::error::Error;
 use crate::gemm::pack;
+use crate::pages::Pages;
 use crate::run::Run;
 use crate::simd::{Level, Machine};
 use crate::tensor::{Aligned, View, ViewMut};
@@ -19,7 +20,7 @@ use crate::window::Axis;
 #[derive(Debug)]
 pub(crate) struct Operator<T> {
     pub plan: Plan,
-    weights: Aligned<T>,
+    weights: Pages<T>,
     bias: Option<Aligned<T>>,
 }
 
@@ -56,7 +57,7 @@ impl<T: Element> Operator<T> {
             Some(values) => Some(Aligned::new(values.len(), T::ZERO, "bias")?),
             None => None,
         };
-        let packed = Aligned::new(plan.weight_len(), T::ZERO, "weights")?;
+        let packed = Pages::zeros(plan.weight_len(), "weights")?;
         let mut operator = Operator { plan, weights: packed, bias: stored };
         operator.pack(weights, bias);
         Ok(operator)

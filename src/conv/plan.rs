@@ -169,7 +169,7 @@ impl Plan {
         }
         let lanes = (self.register_tile.columns / 2) as f64;
         let (terms, outputs) = (p.terms() as f64, p.outputs_per_group());
-        let multiply = terms * (outputs as f64 / lanes).ceil();
+        let multiply = terms * outputs.div_ceil(self.register_tile.columns / 2) as f64;
         let copy = 2.0 * terms / lanes + 8.0 * p.window.kernel[0] as f64;
         // Taps of a row of the kernel that are one segment.
         let beside = |together: bool| if together && p.window.dilation[1] == 1 { p.window.kernel[1] } else { 1 };

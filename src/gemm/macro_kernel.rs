@@ -28,23 +28,23 @@ impl Classes for Plain {
 }
 
 /// A block of A times a block of B.
-pub(crate) struct Gemm<'a, 'c, T> {
-    pub a: &'a [T],
+pub struct Gemm<'a, 'c, T> {
+    pub(crate) a: &'a [T],
     /// Where the rows of A start, modulo the size of the address space.
-    pub a_at: &'a [usize],
-    pub classes: &'a dyn Classes,
+    pub(crate) a_at: &'a [usize],
+    pub(crate) classes: &'a dyn Classes,
     /// The most rows of a strip; the register tile may have less.
-    pub most_rows: usize,
+    pub(crate) most_rows: usize,
     /// The packed panels from the first one on: its first row of this block, and all that follows.
-    pub b: &'a [T],
+    pub(crate) b: &'a [T],
     /// From a panel to the next.
-    pub panel_len: usize,
+    pub(crate) panel_len: usize,
     /// Panels that are kept in the second-level cache while all rows of A pass.
-    pub group: usize,
-    pub c: &'a mut Rows<'c, T>,
-    pub n: usize,
-    pub start: Start<'a, T>,
-    pub finish: &'a Finish<'a, T>,
+    pub(crate) group: usize,
+    pub(crate) c: &'a mut Rows<'c, T>,
+    pub(crate) n: usize,
+    pub(crate) start: Start<'a, T>,
+    pub(crate) finish: &'a Finish<'a, T>,
 }
 
 impl<T: Element> Op<T> for Gemm<'_, '_, T> {
@@ -53,7 +53,10 @@ impl<T: Element> Op<T> for Gemm<'_, '_, T> {
     #[inline(always)]
     fn run<S: Simd<T>>(self, s: S) {
         let Gemm { a, a_at, classes, b, panel_len, c, start, finish, .. } = self;
-        let (nr, most) = (2 * S::LANES, rows(S::REGISTERS).min(self.most_rows).max(1));
+        let nr = 2 * S::LANES;
+        // One vector wide, a strip may be higher, but never than the highest tile there is.
+        let most = if self.n <= S::LANES { (2 * rows(S::REGISTERS)).min(14) } else { rows(S::REGISTERS) };
+        let most = most.min(self.most_rows).max(1);
         let panels = self.n.div_ceil(nr);
         // Groups of even size.
         let groups = panels.div_ceil(self.group.max(1));

@@ -10,6 +10,8 @@
 
 mod blocking;
 mod finish;
+#[cfg(feature = "testing")]
+mod instances;
 mod macro_kernel;
 #[cfg(feature = "simd")]
 mod matrixmultiply;
@@ -18,6 +20,8 @@ mod pack;
 
 pub(crate) use blocking::{Blocking, MAX_ROWS, RegisterTile};
 pub(crate) use finish::Finish;
+#[cfg(feature = "testing")]
+pub use instances::MicroKernel;
 pub(crate) use macro_kernel::{Classes, Gemm, Plain};
 #[cfg(feature = "simd")]
 pub(crate) use matrixmultiply::gemm as matrixmultiply;
