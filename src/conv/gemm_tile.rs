@@ -77,13 +77,14 @@ impl TileProblem<'_> {
     /// Patches of the image.
     #[inline(always)]
     fn in_place<T: Element, S: Simd<T>>(&self, s: S, job: TileJob<T>) {
-        let [_, row, column, _] = job.x.strides();
+        // An axis of one pixel is never stepped along, so its stride may be any number: here it is none.
+        let strides = [1, 2].map(|i| if job.x.shape()[i] > 1 { job.x.strides()[i] } else { 0 });
         let patches = Patches {
             sampling: self.sampling,
             first: self.first,
             count: self.count,
             origin: job.x.at([job.place[0].start, 0, 0, self.channels.start]),
-            strides: [row, column],
+            strides,
             channels: self.channels.len(),
         };
         let TileJob { operator, x, epilogue, place, tile, scratch, .. } = job;
