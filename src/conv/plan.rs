@@ -182,10 +182,22 @@ impl Plan {
             _ => (p.groups, p.outputs_per_group()),
         };
         let panel = match algorithm {
-            Algorithm::Depthwise | Algorithm::Matrixmultiply => columns,
+            // An odd number of cache lines: taps don't fall into the same set of the first-level cache.
+            Algorithm::Depthwise => (columns.div_ceil(self.line()) | 1) * self.line(),
+            Algorithm::Matrixmultiply => columns,
             _ => self.register_tile.columns,
         };
         Packing { groups, columns, panel }
+    }
+
+    /// Elements of a vector.
+    pub(crate) fn lanes(&self) -> usize {
+        self.register_tile.columns / 2
+    }
+
+    /// Elements of a cache line.
+    fn line(&self) -> usize {
+        64 / self.element_bytes
     }
 
     /// Where the packed weights of a class of taps in a group start.
@@ -231,7 +243,7 @@ impl Plan {
         // A tile has a whole panel at least.
         let columns = columns.max(self.packing(self.algorithm).panel.min(self.register_tile.columns));
         match self.algorithm {
-            Algorithm::Depthwise => 2 * columns,
+            Algorithm::Depthwise => super::depthwise::most_scratch(&self.blocking, self.lanes()),
             Algorithm::Pointwise => rows * (columns + depth) + columns,
             _ => rows * (columns + depth) + columns,
         }

@@ -11,6 +11,7 @@ mod avx2;
 mod avx512;
 #[cfg(all(feature = "testing", debug_assertions))]
 mod emulated;
+mod lattice;
 mod level;
 mod machine;
 pub(crate) mod math;
@@ -20,6 +21,7 @@ mod scalar;
 
 #[cfg(feature = "testing")]
 pub use level::dispatched;
+pub(crate) use lattice::Lattice;
 pub use level::{Level, ParseLevelError};
 pub use machine::Machine;
 pub(crate) use scalar::Scalar;

@@ -1,0 +1,164 @@
+//! The sums of a block of pixels, vector by vector: an accumulator a pixel, and a vector of weights a tap for all of them.
+
+use crate::element::Element;
+use crate::simd::{Lattice, Simd};
+
+/// Pixels whose sums are in registers at a time, at most. Eight sums hide the latency of their additions; the place of each
+/// pixel takes a register too.
+pub(super) const PIXELS: usize = 8;
+
+/// Columns of a block of two rows, at most: two sums and an input for each, and two vectors of weights.
+pub(super) const fn columns(registers: usize) -> usize {
+    if registers >= 32 { 6 } else { 4 }
+}
+
+/// The most of all levels.
+pub(super) const MOST_COLUMNS: usize = columns(32);
+
+/// The weights of those taps that lie in the image, and the bias: of all channels of a tile.
+pub(super) struct Weights<'a, T> {
+    /// The axes are row and column of taps.
+    pub taps: Lattice<'a, T>,
+    pub bias: Option<&'a [T]>,
+}
+
+impl<T: Element> Weights<'_, T> {
+    #[inline(always)]
+    fn bias<S: Simd<T>>(&self, s: S, c: usize) -> S::V {
+        self.bias.map_or(s.splat(T::ZERO), |bias| s.load(&bias[c..]))
+    }
+}
+
+/// The channels `0..n`, a vector after the other, the last of which may have channels of the one before: they get the same
+/// sums again. `$n` must be a vector at least.
+macro_rules! each_vector {
+    ($S:ident, $n:expr, |$c:ident| $body:block) => {
+        let mut $c = 0;
+        loop {
+            assert!($c <= $n && $n - $c >= $S::LANES); // no read below checks it again
+            $body
+            if $n - $c == $S::LANES {
+                break;
+            }
+            $c = ($c + $S::LANES).min($n - $S::LANES);
+        }
+    };
+}
+
+/// `y[p] = bias + sum over taps of x[p, tap] * w[tap]`, taps in row-major order. The axes of `x` are pixel, row and column of
+/// taps.
+#[inline(always)]
+pub(super) fn sum<T: Element, S: Simd<T>, const P: usize>(
+    s: S,
+    w: &Weights<'_, T>,
+    x: Lattice<'_, T>,
+    y: [&mut [T]; P],
+) {
+    let (x, n) = (x.part(0, P), x.len());
+    let [_, rows, columns] = x.counts();
+    for y in &y {
+        assert!(y.len() == n);
+    }
+    if n < S::LANES {
+        return sum_partial::<T, S, P>(s, w, x, y);
+    }
+    each_vector!(S, n, |c| {
+        let mut acc = [w.bias(s, c); P];
+        for i in 0..rows {
+            for j in 0..columns {
+                let w = s.load(&w.taps.get([i, j, 0])[c..]);
+                for p in 0..P {
+                    acc[p] = s.mul_add(s.load(&x.get([p, i, j])[c..]), w, acc[p]);
+                }
+            }
+        }
+        for p in 0..P {
+            s.store(acc[p], &mut y[p][c..]);
+        }
+    });
+}
+
+/// The same for less channels than a vector has.
+#[inline(always)]
+fn sum_partial<T: Element, S: Simd<T>, const P: usize>(
+    s: S,
+    w: &Weights<'_, T>,
+    x: Lattice<'_, T>,
+    y: [&mut [T]; P],
+) {
+    let [_, rows, columns] = x.counts();
+    let mut acc = [w.bias.map_or(s.splat(T::ZERO), |bias| s.load_partial(bias)); P];
+    for i in 0..rows {
+        for j in 0..columns {
+            let w = s.load_partial(w.taps.get([i, j, 0]));
+            for p in 0..P {
+                acc[p] = s.mul_add(s.load_partial(x.get([p, i, j])), w, acc[p]);
+            }
+        }
+    }
+    for p in 0..P {
+        s.store_partial(acc[p], y[p]);
+    }
+}
+
+/// `$row[i - 1] = $row[i]` for every `i` below `$len`. Written out: a loop would become a copy in memory.
+macro_rules! move_down {
+    ($row:ident, $len:ident, $($i:literal)*) => {
+        $(if $i < $len {
+            $row[$i - 1] = $row[$i];
+        })*
+    };
+}
+
+/// Two rows of pixels, where a pixel's next tap is the next pixel's tap, in rows and in columns: an input is loaded once for
+/// all sums of a row of taps and once for both rows. `x` has the axes column, row of inputs (one more than of taps), and
+/// column of taps, and at least a vector of channels.
+#[inline(always)]
+pub(super) fn sum_two_rows<T: Element, S: Simd<T>, const W: usize>(
+    s: S,
+    w: &Weights<'_, T>,
+    x: Lattice<'_, T>,
+    y: [[&mut [T]; W]; 2],
+) {
+    let (x, n) = (x.part(0, W), x.len());
+    let [_, rows, columns] = x.counts();
+    let [tap_rows, tap_columns, _] = w.taps.counts();
+    assert!(rows == tap_rows + 1 && columns == tap_columns);
+    for y in y.as_flattened() {
+        assert!(y.len() == n);
+    }
+    each_vector!(S, n, |c| {
+        let [mut upper, mut lower] = [[w.bias(s, c); W]; 2];
+        for i in 0..rows {
+            let mut row = [s.splat(T::ZERO); W];
+            for j in 1..W {
+                row[j] = s.load(&x.get([j - 1, i, 0])[c..]);
+            }
+            macro_rules! taps {
+                ($(($acc:ident, $i:expr)),*) => {
+                    for j in 0..columns {
+                        move_down!(row, W, 1 2 3 4 5);
+                        row[W - 1] = s.load(&x.get([W - 1, i, j])[c..]);
+                        $(
+                            let tap = s.load(&w.taps.get([$i, j, 0])[c..]);
+                            for k in 0..W {
+                                $acc[k] = s.mul_add(row[k], tap, $acc[k]);
+                            }
+                        )*
+                    }
+                };
+            }
+            if i == 0 {
+                taps!((upper, 0));
+            } else if i == tap_rows {
+                taps!((lower, i - 1));
+            } else {
+                taps!((upper, i), (lower, i - 1));
+            }
+        }
+        for k in 0..W {
+            s.store(upper[k], &mut y[0][k][c..]);
+            s.store(lower[k], &mut y[1][k][c..]);
+        }
+    });
+}
