@@ -388,7 +388,8 @@ mod shared {
             let slice = |i: usize, j: usize| {
                 // SAFETY: as above; the last slice is the one that reaches farthest, `end`, and no two overlap.
                 unsafe {
-                    let start = self.start.add(start).wrapping_add(row.wrapping_mul(i)).wrapping_add(step.wrapping_mul(j));
+                    let start =
+                        self.start.add(start).wrapping_add(row.wrapping_mul(i)).wrapping_add(step.wrapping_mul(j));
                     core::slice::from_raw_parts_mut(start, len)
                 }
             };
@@ -425,7 +426,8 @@ mod exclusive {
             let mut slices = [const { [const { None }; W] }; H];
             for (i, j) in (0..H).flat_map(|i| (0..W).map(move |j| (i, j))) {
                 let at = start.checked_add(row.checked_mul(i)?)?.checked_add(step.checked_mul(j)?)?;
-                let (slice, after) = core::mem::take(&mut rest.0).split_at_mut(at.checked_sub(rest.1)?).1.split_at_mut(len);
+                let (slice, after) =
+                    core::mem::take(&mut rest.0).split_at_mut(at.checked_sub(rest.1)?).1.split_at_mut(len);
                 slices[i][j] = Some(slice);
                 rest = (after, at + len);
             }

@@ -1,6 +1,6 @@
 //! The packed operator behind all public ones: a plan, packed weights, and the walk over tiles of the output.
 
-use super::depthwise::{Depthwise, Tiling};
+use super::depthwise::{self, Depthwise};
 use super::epilogue::Epilogue;
 use super::gemm_tile::GemmTile;
 use super::plan::{Packing, Plan};
@@ -119,19 +119,13 @@ impl<T: Element> Operator<T> {
         let (plan, shape) = (&self.plan, y.shape());
         run.prepared_for(plan.level())?;
         epilogue.check(shape)?;
-        let (grid, scratch_len) = match plan.algorithm() {
-            Algorithm::Depthwise => {
-                let tiling = Tiling::new(&plan.problem, axes, &x, shape, &plan.blocking, plan.lanes());
-                (tiling.grid, tiling.scratch_len())
-            }
-            _ => {
-                let columns = RegisterTile::new::<T>(plan.level()).columns;
-                (plan.problem.grid(shape, &plan.blocking, columns, false), plan.scratch_len())
-            }
+        let grid = match plan.algorithm() {
+            Algorithm::Depthwise => depthwise::grid(&plan.problem, axes, &x, shape, &plan.blocking, plan.lanes()),
+            _ => plan.problem.grid(shape, &plan.blocking, RegisterTile::new::<T>(plan.level()).columns, false),
         };
         let pixels = shape[0].saturating_mul(shape[1]).saturating_mul(shape[2]);
         let work = pixels.saturating_mul(plan.problem.terms()).saturating_mul(plan.problem.outputs);
-        run.for_each_tile(grid, Tile::new(y), scratch_len, work, |place, tile, scratch| {
+        run.for_each_tile(grid, Tile::new(y), plan.scratch_len(), work, |place, tile, scratch| {
             let job = TileJob { operator: self, axes, x, epilogue, place, tile, scratch };
             match plan.algorithm() {
                 Algorithm::Depthwise => T::conv_depthwise(plan.level(), Depthwise(job)),

@@ -19,9 +19,9 @@ pub(crate) mod math;
 mod portable;
 mod scalar;
 
+pub(crate) use lattice::Lattice;
 #[cfg(feature = "testing")]
 pub use level::dispatched;
-pub(crate) use lattice::Lattice;
 pub use level::{Level, ParseLevelError};
 pub use machine::Machine;
 pub(crate) use scalar::Scalar;

@@ -80,12 +80,7 @@ pub(super) fn sum<T: Element, S: Simd<T>, const P: usize>(
 
 /// The same for less channels than a vector has.
 #[inline(always)]
-fn sum_partial<T: Element, S: Simd<T>, const P: usize>(
-    s: S,
-    w: &Weights<'_, T>,
-    x: Lattice<'_, T>,
-    y: [&mut [T]; P],
-) {
+fn sum_partial<T: Element, S: Simd<T>, const P: usize>(s: S, w: &Weights<'_, T>, x: Lattice<'_, T>, y: [&mut [T]; P]) {
     let [_, rows, columns] = x.counts();
     let mut acc = [w.bias.map_or(s.splat(T::ZERO), |bias| s.load_partial(bias)); P];
     for i in 0..rows {

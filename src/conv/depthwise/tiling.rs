@@ -9,10 +9,9 @@
 
 use super::super::Blocking;
 use super::super::problem::Problem;
-use super::kernel::{MOST_COLUMNS, PIXELS};
+use super::region::Target;
 use crate::element::Element;
 use crate::tensor::View;
-use crate::simd::Lattice;
 use crate::tiles::{Box4, Grid, Part, Parts};
 use crate::window::{Axis, Sampling};
 use core::ops::Range;
@@ -20,93 +19,72 @@ use core::ops::Range;
 /// Elements of a strip, at most: it stays in the second-level cache.
 const STRIP: usize = 1 << 14;
 /// Channels of a tile, at most.
-const CHANNELS: usize = 128;
-/// Bytes of the rows of input that one row of outputs reads: they stay in the first-level cache until the next row.
-const WINDOW_BYTES: usize = 24 << 10;
+const CHANNELS: usize = 384;
+/// Channels of a tile where more of them do not stay in the cache, but these do.
+const FEW_CHANNELS: usize = 128;
+/// Bytes of the first-level cache.
+const CACHE: usize = 32 << 10;
 /// Tiles that one image gives, if it can.
 const TILES: usize = 16;
+/// Multiplications of a tile, at least, where that leaves fewer tiles: some microseconds.
+const TILE_WORK: usize = 1 << 17;
 
-/// How large the tiles are, and how much scratch memory one needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) struct Tiling {
-    pub grid: Grid,
-    /// Elements of the strip, 0 where there is none.
-    pub strip: usize,
-    /// Channels of a tile, at most.
-    pub channels: usize,
+/// Elements of scratch memory that a tile needs: a strip, the sums of a block of pixels, and a pixel beside them.
+pub(in super::super) fn scratch_len(blocking: &Blocking, lanes: usize) -> usize {
+    STRIP + Target::<f32>::room(blocking.columns.min(CHANNELS).max(lanes).next_multiple_of(lanes))
 }
 
-/// Elements of scratch memory that a tile needs at most: a strip, the sums of a block of pixels, and a pixel beside them.
-pub(in super::super) fn most_scratch(blocking: &Blocking, lanes: usize) -> usize {
-    STRIP + (2 * MOST_COLUMNS + 1) * most_channels(blocking, lanes)
-}
-
-fn most_channels(blocking: &Blocking, lanes: usize) -> usize {
-    (blocking.columns.min(CHANNELS) / lanes).max(1) * lanes
-}
-
-fn env(name: &str, default: usize) -> usize {
-    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
-}
-
-impl Tiling {
-    pub fn new<T: Element>(
-        p: &Problem,
-        axes: &[Axis; 2],
-        x: &View<'_, T>,
-        y: [usize; 4],
-        blocking: &Blocking,
-        lanes: usize,
-    ) -> Tiling {
-        let step = [0, 1].map(|i| if p.transposed { p.window.stride[i] } else { 1 });
-        let [height, width] = [0, 1].map(|i| y[i + 1].div_ceil(step[i]).max(1));
-        let reach = |i: usize, outputs: usize| reach(p, &axes[i], i, outputs).min(x.shape()[i + 1]);
-        let in_strip = needs_strip(p, x);
-        let _ = most_channels;
-        let most = (blocking.columns.min(env("DWC", CHANNELS)) / lanes).max(1) * lanes;
-        let mut channels = even(p.outputs, most, lanes);
-        let mut columns = even(width, blocking.rows, 1);
-        let row = |columns: usize, channels: usize| {
-            reach(0, 1).saturating_mul(reach(1, columns)).saturating_mul(channels)
-        };
-        let window = if in_strip { STRIP / 2 } else { env("DWW", WINDOW_BYTES) / size_of::<T>() };
-        while columns > PIXELS && row(columns, channels) > window {
-            columns = even(width, columns - 1, 1);
-        }
-        let tiles = |channels: usize, columns: usize| {
-            p.outputs.div_ceil(channels).saturating_mul(width.div_ceil(columns)).saturating_mul(step[0] * step[1])
-        };
-        let mut rows = height.div_ceil(env("DWT", TILES).div_ceil(tiles(channels, columns).saturating_mul(y[0]).max(1)));
-        let mut strip = 0;
-        let mut parts = None;
-        if in_strip {
-            let fits = |rows: usize, columns: usize, channels: usize| {
-                reach(0, rows).saturating_mul(reach(1, columns)).saturating_mul(channels) <= STRIP
-            };
-            while rows > 1 && !fits(rows, columns, channels) {
-                rows = even(height, rows - 1, 1);
-            }
-            while channels > lanes && !fits(rows, columns, channels) {
-                channels = even(p.outputs, channels - lanes, lanes);
-            }
-            while columns > 1 && !fits(rows, columns, channels) {
-                columns = columns.div_ceil(2);
-            }
-            if fits(rows, columns, channels) {
-                strip = reach(0, rows) * reach(1, columns) * channels;
-            } else {
-                channels = 1;
-                parts = Some(Parts::up_to(p.outputs, 1));
-            }
-        }
-        let parts = parts.unwrap_or(Parts::Blocks { len: p.outputs, block: p.outputs, unit: lanes, most: channels / lanes });
-        let phases = |i: usize, most: usize| Parts::Phases { len: y[i + 1], step: step[i], most };
-        Tiling { grid: Grid([Parts::up_to(y[0], 1), phases(0, rows), phases(1, columns), parts]), strip, channels }
+/// How the outputs `y` are cut into tiles.
+pub(in super::super) fn grid<T: Element>(
+    p: &Problem,
+    axes: &[Axis; 2],
+    x: &View<'_, T>,
+    y: [usize; 4],
+    blocking: &Blocking,
+    lanes: usize,
+) -> Grid {
+    let step = [0, 1].map(|i| if p.transposed { p.window.stride[i] } else { 1 });
+    let [height, width] = [0, 1].map(|i| y[i + 1].div_ceil(step[i]).max(1));
+    let reach = |i: usize, outputs: usize| reach(p, &axes[i], i, outputs).min(x.shape()[i + 1]);
+    // What two rows of outputs read and write.
+    let window = |columns: usize, channels: usize| {
+        (reach(0, 2) + 2).saturating_mul(reach(1, columns)).saturating_mul(channels * size_of::<T>())
+    };
+    let most = blocking.columns.min(CHANNELS).max(lanes);
+    let few = most.min(FEW_CHANNELS).max(lanes);
+    let mut columns = even(width, blocking.rows, 1);
+    let mut channels = even(p.outputs, most, lanes);
+    if needs_strip(p, x) || (window(columns, channels) > CACHE && window(columns, few) <= 2 * CACHE) {
+        channels = even(p.outputs, few, lanes);
     }
-
-    pub fn scratch_len(&self) -> usize {
-        self.strip + (2 * MOST_COLUMNS + 1) * self.channels
+    let tiles = [p.outputs.div_ceil(channels), width.div_ceil(columns), step[0], step[1]];
+    let tiles = tiles.into_iter().fold(1, usize::saturating_mul);
+    let work = [p.taps(), p.outputs, y[1], y[2]].into_iter().fold(1, usize::saturating_mul);
+    // Rows are best summed up in pairs.
+    let rows = height.div_ceil((work / TILE_WORK).clamp(1, TILES).div_ceil(tiles));
+    let mut rows = rows.next_multiple_of(2).min(height);
+    let mut most_channels = Parts::Blocks { len: p.outputs, block: p.outputs, unit: lanes, most: channels / lanes };
+    if needs_strip(p, x) {
+        let fits = |rows: usize, columns: usize, channels: usize| {
+            reach(0, rows).saturating_mul(reach(1, columns)).saturating_mul(channels) <= STRIP
+        };
+        while rows > 1 && !fits(rows, columns, channels) {
+            rows = rows.div_ceil(2);
+        }
+        while channels > lanes && !fits(rows, columns, channels) {
+            channels = even(p.outputs, channels - lanes, lanes);
+        }
+        while columns > 1 && !fits(rows, columns, channels) {
+            columns = columns.div_ceil(2);
+        }
+        most_channels = if fits(rows, columns, channels) {
+            Parts::Blocks { len: p.outputs, block: p.outputs, unit: lanes, most: channels / lanes }
+        } else {
+            Parts::up_to(p.outputs, 1)
+        };
     }
+    let phases = |i: usize, most: usize| Parts::Phases { len: y[i + 1], step: step[i], most };
+    Grid([Parts::up_to(y[0], 1), phases(0, rows), phases(1, columns), most_channels])
 }
 
 /// Whether the channels of a pixel do not lie side by side, one for each output.
@@ -126,7 +104,8 @@ fn reach(p: &Problem, axis: &Axis, i: usize, outputs: usize) -> usize {
     let (outputs, taps) = if p.transposed {
         let tap_step = p.window.axis_tap_step(i);
         // `dilation * tap_step / stride` inputs from a tap of a class to the next.
-        let taps = (axis.kernel.div_ceil(tap_step) - 1).saturating_mul(axis.dilation.saturating_mul(tap_step) / axis.stride);
+        let taps =
+            (axis.kernel.div_ceil(tap_step) - 1).saturating_mul(axis.dilation.saturating_mul(tap_step) / axis.stride);
         (more, taps)
     } else {
         (more.saturating_mul(axis.stride), (axis.kernel - 1).saturating_mul(axis.dilation))
@@ -151,12 +130,12 @@ fn hull(sampling: &Sampling, first: usize, count: usize) -> Range<usize> {
 /// The pixels of one image that a tile touches, a channel for each of its outputs.
 #[derive(Clone, Copy)]
 pub(super) struct Source<'a, T> {
-    data: &'a [T],
+    pub data: &'a [T],
     /// Where the first pixel lies, and which one it is.
     start: usize,
     first: [usize; 2],
     /// From a row, and a column, to the next.
-    strides: [usize; 2],
+    pub strides: [usize; 2],
 }
 
 impl<'a, T: Element> Source<'a, T> {
@@ -184,49 +163,9 @@ impl<'a, T: Element> Source<'a, T> {
         Source { data: strip, start: 0, first: [rows.start, columns.start], strides: [line, n] }
     }
 
-    /// What the taps `valid` of a line of outputs read: `count` of them along an axis, from `outputs` on.
-    #[inline(always)]
-    pub fn line(
-        &self,
-        sampling: &[Sampling; 2],
-        outputs: [usize; 2],
-        [along, count]: [usize; 2],
-        valid: &[Range<usize>; 2],
-        n: usize,
-    ) -> Lattice<'a, T> {
-        let first = [0, 1].map(|i| sampling[i].at(outputs[i], valid[i].start).filter(|_| !valid[i].is_empty()));
-        let start = if let [Some(y), Some(x)] = first { self.at(y, x) } else { 0 };
-        // An axis of one pixel is never stepped along, so its stride may be any number.
-        let step = |i: usize, pixels: isize| pixels.wrapping_mul(self.strides[i] as isize);
-        let taps = [0, 1].map(|i| step(i, sampling[i].step));
-        let steps = [step(along, sampling[along].stride as isize), taps[0], taps[1]];
-        Lattice::new(self.data, start, [count, valid[0].len(), valid[1].len()], steps, n)
-    }
-
-    /// What a line of pairs of outputs reads, each pair in two rows: a row of taps more than `valid` has. `outputs` is the
-    /// first pair's place, as taps go.
-    #[inline(always)]
-    pub fn two_lines(
-        &self,
-        sampling: &[Sampling; 2],
-        outputs: [usize; 2],
-        count: usize,
-        valid: &[Range<usize>; 2],
-        n: usize,
-    ) -> Lattice<'a, T> {
-        let first = [0, 1].map(|i| sampling[i].at(outputs[i], valid[i].start));
-        let start = if let [Some(y), Some(x)] = first { self.at(y, x) } else { 0 };
-        let one = |i: usize| {
-            let stride = sampling[i].stride as isize;
-            let pixels = if sampling[i].step < 0 { -stride } else { stride };
-            pixels.wrapping_mul(self.strides[i] as isize)
-        };
-        Lattice::new(self.data, start, [count, valid[0].len() + 1, valid[1].len()], [one(1), one(0), one(1)], n)
-    }
-
     /// Where a pixel lies in `data`.
     #[inline(always)]
-    fn at(&self, y: usize, x: usize) -> usize {
+    pub fn at(&self, y: usize, x: usize) -> usize {
         self.start + (y - self.first[0]) * self.strides[0] + (x - self.first[1]) * self.strides[1]
     }
 }
