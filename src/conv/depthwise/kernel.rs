@@ -107,9 +107,9 @@ macro_rules! move_down {
 
 /// Two rows of pixels, where a pixel's next tap is the next pixel's tap, in rows and in columns: an input is loaded once for
 /// all sums of a row of taps and once for both rows. `x` has the axes column, row of inputs (one more than of taps), and
-/// column of taps, and at least a vector of channels.
+/// column of taps, and at least a vector of channels. `K` columns of taps are unrolled; 0 stands for any number.
 #[inline(always)]
-pub(super) fn sum_two_rows<T: Element, S: Simd<T>, const W: usize>(
+pub(super) fn sum_two_rows<T: Element, S: Simd<T>, const W: usize, const K: usize>(
     s: S,
     w: &Weights<'_, T>,
     x: Lattice<'_, T>,
@@ -117,6 +117,8 @@ pub(super) fn sum_two_rows<T: Element, S: Simd<T>, const W: usize>(
 ) {
     let (x, n) = (x.part(0, W), x.len());
     let [_, rows, columns] = x.counts();
+    let columns = if K > 0 { K } else { columns };
+    assert!(columns == x.counts()[2]);
     let [tap_rows, tap_columns, _] = w.taps.counts();
     assert!(rows == tap_rows + 1 && columns == tap_columns);
     for y in y.as_flattened() {

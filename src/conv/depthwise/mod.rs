@@ -49,7 +49,11 @@ impl<T: Element> Op<T> for Depthwise<'_, '_, T> {
                 let rows = rows.clone();
                 let mut region = Region { rows, columns, weights, source: &source, sampling: &sampling, first };
                 if n >= S::LANES && region.rows.count > 1 && region.columns.count > 1 && region.slides() {
-                    s.call(TwoRows { region: &region, target: &mut target });
+                    if region.columns.valid.len() == 3 {
+                        s.call(TwoRows::<T, 3> { region: &region, target: &mut target });
+                    } else {
+                        s.call(TwoRows::<T, 0> { region: &region, target: &mut target });
+                    }
                     // The last one of an odd number of rows is left.
                     let Stretch { start, count, .. } = &mut region.rows;
                     (*start, *count) = (*start + *count / 2 * 2, *count % 2);

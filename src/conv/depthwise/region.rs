@@ -237,13 +237,14 @@ fn line_block<T: Element, S: Simd<T>, const P: usize>(
     target.finish(s, in_place, pixel, [1, P], along, again);
 }
 
-/// Two rows of a region at a time. It must slide, and have a vector of channels and two pixels along both axes at least.
-pub(super) struct TwoRows<'r, 't, 'a, 'b, T> {
+/// Two rows of a region at a time. It must slide, and have a vector of channels and two pixels along both axes at least, and
+/// `K` columns of taps or, where that is 0, any number.
+pub(super) struct TwoRows<'r, 't, 'a, 'b, T, const K: usize> {
     pub region: &'r Region<'a, T>,
     pub target: &'t mut Target<'a, 'b, T>,
 }
 
-impl<T: Element> Op<T> for TwoRows<'_, '_, '_, '_, T> {
+impl<T: Element, const K: usize> Op<T> for TwoRows<'_, '_, '_, '_, T, K> {
     type Out = ();
 
     #[inline(always)]
@@ -267,11 +268,11 @@ impl<T: Element> Op<T> for TwoRows<'_, '_, '_, '_, T> {
                 let column = starts[1] + if turned[1] { width - i - count } else { i };
                 let (w, x, pixel) = (&region.weights, x.part(i, count), [row, column]);
                 match count {
-                    2 => two_rows_block::<T, S, 2>(s, target, w, x, pixel, turned),
-                    3 => two_rows_block::<T, S, 3>(s, target, w, x, pixel, turned),
-                    5 if columns(S::REGISTERS) > 4 => two_rows_block::<T, S, 5>(s, target, w, x, pixel, turned),
-                    6 if columns(S::REGISTERS) > 4 => two_rows_block::<T, S, 6>(s, target, w, x, pixel, turned),
-                    _ => two_rows_block::<T, S, 4>(s, target, w, x, pixel, turned),
+                    2 => two_rows_block::<T, S, 2, K>(s, target, w, x, pixel, turned),
+                    3 => two_rows_block::<T, S, 3, K>(s, target, w, x, pixel, turned),
+                    5 if columns(S::REGISTERS) > 4 => two_rows_block::<T, S, 5, K>(s, target, w, x, pixel, turned),
+                    6 if columns(S::REGISTERS) > 4 => two_rows_block::<T, S, 6, K>(s, target, w, x, pixel, turned),
+                    _ => two_rows_block::<T, S, 4, K>(s, target, w, x, pixel, turned),
                 }
                 i += count;
             }
@@ -280,7 +281,7 @@ impl<T: Element> Op<T> for TwoRows<'_, '_, '_, '_, T> {
 }
 
 #[inline(always)]
-fn two_rows_block<T: Element, S: Simd<T>, const W: usize>(
+fn two_rows_block<T: Element, S: Simd<T>, const W: usize, const K: usize>(
     s: S,
     target: &mut Target<'_, '_, T>,
     w: &Weights<'_, T>,
@@ -295,6 +296,6 @@ fn two_rows_block<T: Element, S: Simd<T>, const W: usize>(
     if turned[1] {
         y.iter_mut().for_each(|row| row.reverse());
     }
-    sum_two_rows::<T, S, W>(s, w, x, y);
+    sum_two_rows::<T, S, W, K>(s, w, x, y);
     target.finish(s, in_place, pixel, [2, W], 1, 0);
 }
