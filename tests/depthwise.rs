@@ -211,8 +211,10 @@ fn every_channel_tail() {
                 multiplied.check_both();
             }
         }
-        // More than a tile has.
-        plain(level, 400, 3, [3, 4]).check::<f32>();
+        // Several vectors of one pixel, and more channels than a tile has.
+        for channels in [64, 65, 79, 130, 400] {
+            plain(level, channels, 3, [3, 4]).check_both();
+        }
     }
 }
 

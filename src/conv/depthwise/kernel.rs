@@ -29,53 +29,73 @@ impl<T: Element> Weights<'_, T> {
     }
 }
 
-/// The channels `0..n`, a vector after the other, the last of which may have channels of the one before: they get the same
-/// sums again. `$n` must be a vector at least.
+/// The channels `0..n`, so many of them after the other, the last of which may be some of the ones before: they get the same
+/// sums again. There must be `$width` at least.
 macro_rules! each_vector {
-    ($S:ident, $n:expr, |$c:ident| $body:block) => {
+    ($n:expr, $width:expr, |$c:ident| $body:block) => {
         let mut $c = 0;
         loop {
-            assert!($c <= $n && $n - $c >= $S::LANES); // no read below checks it again
+            assert!($c <= $n && $n - $c >= $width); // no read below checks it again
             $body
-            if $n - $c == $S::LANES {
+            if $n - $c == $width {
                 break;
             }
-            $c = ($c + $S::LANES).min($n - $S::LANES);
+            $c = ($c + $width).min($n - $width);
         }
     };
 }
 
 /// `y[p] = bias + sum over taps of x[p, tap] * w[tap]`, taps in row-major order. The axes of `x` are pixel, row and column of
-/// taps.
+/// taps. Few pixels have several vectors each, so that sums do not wait for their own last addition.
 #[inline(always)]
-pub(super) fn sum<T: Element, S: Simd<T>, const P: usize>(
+pub(super) fn sum<T: Element, S: Simd<T>, const P: usize, const V: usize>(
     s: S,
     w: &Weights<'_, T>,
     x: Lattice<'_, T>,
-    y: [&mut [T]; P],
+    mut y: [&mut [T]; P],
 ) {
     let (x, n) = (x.part(0, P), x.len());
-    let [_, rows, columns] = x.counts();
     for y in &y {
         assert!(y.len() == n);
     }
     if n < S::LANES {
-        return sum_partial::<T, S, P>(s, w, x, y);
+        sum_partial::<T, S, P>(s, w, x, y);
+    } else if V == 1 || n < V * S::LANES {
+        each_vector!(n, S::LANES, |c| { vectors::<T, S, P, 1>(s, w, x, &mut y, c) });
+    } else {
+        each_vector!(n, V * S::LANES, |c| { vectors::<T, S, P, V>(s, w, x, &mut y, c) });
     }
-    each_vector!(S, n, |c| {
-        let mut acc = [w.bias(s, c); P];
-        for i in 0..rows {
-            for j in 0..columns {
-                let w = s.load(&w.taps.get([i, j, 0])[c..]);
+}
+
+/// `V` vectors, of the channels from `c` on.
+#[inline(always)]
+fn vectors<T: Element, S: Simd<T>, const P: usize, const V: usize>(
+    s: S,
+    w: &Weights<'_, T>,
+    x: Lattice<'_, T>,
+    y: &mut [&mut [T]; P],
+    c: usize,
+) {
+    let [_, rows, columns] = x.counts();
+    let mut acc = [[s.splat(T::ZERO); P]; V];
+    for v in 0..V {
+        acc[v] = [w.bias(s, c + v * S::LANES); P];
+    }
+    for i in 0..rows {
+        for j in 0..columns {
+            for v in 0..V {
+                let w = s.load(&w.taps.get([i, j, 0])[c + v * S::LANES..]);
                 for p in 0..P {
-                    acc[p] = s.mul_add(s.load(&x.get([p, i, j])[c..]), w, acc[p]);
+                    acc[v][p] = s.mul_add(s.load(&x.get([p, i, j])[c + v * S::LANES..]), w, acc[v][p]);
                 }
             }
         }
+    }
+    for v in 0..V {
         for p in 0..P {
-            s.store(acc[p], &mut y[p][c..]);
+            s.store(acc[v][p], &mut y[p][c + v * S::LANES..]);
         }
-    });
+    }
 }
 
 /// The same for less channels than a vector has.
@@ -124,7 +144,7 @@ pub(super) fn sum_two_rows<T: Element, S: Simd<T>, const W: usize, const K: usiz
     for y in y.as_flattened() {
         assert!(y.len() == n);
     }
-    each_vector!(S, n, |c| {
+    each_vector!(n, S::LANES, |c| {
         let [mut upper, mut lower] = [[w.bias(s, c); W]; 2];
         for i in 0..rows {
             let mut row = [s.splat(T::ZERO); W];

@@ -18,7 +18,7 @@ use super::operator::TileJob;
 use crate::element::Element;
 use crate::simd::{Lattice, Op, Simd};
 use kernel::Weights;
-use region::{Lines, Region, Stretch, Stretches, Target, TwoRows};
+use region::{Lines, Region, Stretch, Stretches, Target, TwoRows, room};
 use tiling::Source;
 
 pub struct Depthwise<'a, 'b, T>(pub(super) TileJob<'a, 'b, T>);
@@ -33,7 +33,7 @@ impl<T: Element> Op<T> for Depthwise<'_, '_, T> {
         let (class, sampling, first) = p.sample(axes, [x.shape()[1], x.shape()[2]], place);
         let [_, height, width, n] = tile.shape();
         let outputs = [[first[0], height], [first[1], width]];
-        let (sums, strip) = scratch.split_at_mut(Target::<T>::room(n));
+        let (sums, strip) = scratch.split_at_mut(room(n));
         let source = Source::new(x, place, p, &sampling, outputs, strip);
         let (panel, channel) = (operator.plan.packing(operator.plan.algorithm()).panel, place[3].start);
         let packed = operator.packed(0, &class);

@@ -96,21 +96,21 @@ impl<T: Element> Region<'_, T> {
     }
 }
 
+/// Elements of scratch memory that a [`Target`] of so many channels needs.
+pub(super) const fn room(channels: usize) -> usize {
+    (2 * MOST_COLUMNS + 1) * channels
+}
+
 /// Where sums go.
 pub(super) struct Target<'a, 'b, T> {
     pub tile: &'a mut Tile<'b, T>,
     pub place: &'a Box4,
     pub epilogue: &'a Epilogue<'a, T>,
-    /// Room for the sums of a block, and for one pixel: [`Target::room`].
+    /// Room for the sums of a block, and for one pixel: [`room`].
     pub sums: &'a mut [T],
 }
 
 impl<T: Element> Target<'_, '_, T> {
-    /// Elements of scratch memory for so many channels.
-    pub const fn room(channels: usize) -> usize {
-        (2 * MOST_COLUMNS + 1) * channels
-    }
-
     /// Where the sums of a block go: to the tile, which is told, or, where more is to come to them, to scratch memory.
     #[inline(always)]
     fn block<const H: usize, const W: usize>(
@@ -210,10 +210,10 @@ impl<T: Element> Op<T> for Lines<'_, '_, '_, '_, T> {
                 pixel[along] += start;
                 let (w, x, again) = (&region.weights, x.part(start, pixels), done - start);
                 match pixels {
-                    1 => line_block::<T, S, 1>(s, target, w, x, pixel, along, again),
-                    2 => line_block::<T, S, 2>(s, target, w, x, pixel, along, again),
-                    4 => line_block::<T, S, 4>(s, target, w, x, pixel, along, again),
-                    _ => line_block::<T, S, PIXELS>(s, target, w, x, pixel, along, again),
+                    1 => line_block::<T, S, 1, 4>(s, target, w, x, pixel, along, again),
+                    2 => line_block::<T, S, 2, 4>(s, target, w, x, pixel, along, again),
+                    4 => line_block::<T, S, 4, 2>(s, target, w, x, pixel, along, again),
+                    _ => line_block::<T, S, PIXELS, 1>(s, target, w, x, pixel, along, again),
                 }
                 done = start + pixels;
             }
@@ -223,7 +223,7 @@ impl<T: Element> Op<T> for Lines<'_, '_, '_, '_, T> {
 
 /// `P` pixels of a line, the first of which are finished already.
 #[inline(always)]
-fn line_block<T: Element, S: Simd<T>, const P: usize>(
+fn line_block<T: Element, S: Simd<T>, const P: usize, const V: usize>(
     s: S,
     target: &mut Target<'_, '_, T>,
     w: &Weights<'_, T>,
@@ -233,7 +233,7 @@ fn line_block<T: Element, S: Simd<T>, const P: usize>(
     again: usize,
 ) {
     let (in_place, [y]) = target.block::<1, P>(pixel, along, x.len());
-    sum::<T, S, P>(s, w, x, y);
+    sum::<T, S, P, V>(s, w, x, y);
     target.finish(s, in_place, pixel, [1, P], along, again);
 }
 

@@ -9,7 +9,7 @@
 
 use super::super::Blocking;
 use super::super::problem::Problem;
-use super::region::Target;
+use super::region::room;
 use crate::element::Element;
 use crate::tensor::View;
 use crate::tiles::{Box4, Grid, Part, Parts};
@@ -31,7 +31,7 @@ const TILE_WORK: usize = 1 << 17;
 
 /// Elements of scratch memory that a tile needs: a strip, the sums of a block of pixels, and a pixel beside them.
 pub(in super::super) fn scratch_len(blocking: &Blocking, lanes: usize) -> usize {
-    STRIP + Target::<f32>::room(blocking.columns.min(CHANNELS).max(lanes).next_multiple_of(lanes))
+    STRIP + room(blocking.columns.min(CHANNELS).max(lanes).next_multiple_of(lanes))
 }
 
 /// How the outputs `y` are cut into tiles.
@@ -115,16 +115,16 @@ fn reach(p: &Problem, axis: &Axis, i: usize, outputs: usize) -> usize {
 
 /// The inputs from the first one that some outputs read to the last.
 fn hull(sampling: &Sampling, first: usize, count: usize) -> Range<usize> {
-    let mut hull = usize::MAX..0;
+    let (mut low, mut high) = (usize::MAX, 0);
     for o in first..first + count {
         let valid = sampling.valid(o);
-        if let (false, Some(a), Some(b)) =
-            (valid.is_empty(), sampling.at(o, valid.start), sampling.at(o, valid.end.saturating_sub(1)))
-        {
-            hull = hull.start.min(a.min(b))..hull.end.max(a.max(b) + 1);
+        for t in [valid.start, valid.end.saturating_sub(1)] {
+            if let (false, Some(i)) = (valid.is_empty(), sampling.at(o, t)) {
+                (low, high) = (low.min(i), high.max(i + 1));
+            }
         }
     }
-    if hull.is_empty() { 0..0 } else { hull }
+    low.min(high)..high
 }
 
 /// The pixels of one image that a tile touches, a channel for each of its outputs.
