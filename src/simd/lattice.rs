@@ -91,6 +91,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "std")]
     fn refuses_what_leaves_the_slice() {
         let data = [0; 40];
         for (start, counts, steps, len) in [
