@@ -223,6 +223,25 @@ impl<T: Copy> Tile<'_, T> {
         Some(Rows { memory: self.memory.reborrow(), starts: &starts[..count], len })
     }
 
+    /// Channels of `H` by `W` neighbouring pixels, `W` of them along axis `along` (1 or 2): where channels are contiguous, and
+    /// the pixels apart.
+    #[inline(always)]
+    pub fn pixels<const H: usize, const W: usize>(
+        &mut self,
+        first: [usize; 3],
+        along: usize,
+        len: usize,
+    ) -> Option<[[&mut [T]; W]; H]> {
+        let mut last = first;
+        last[along] += W - 1;
+        last[3 - along] += H - 1;
+        let (start, steps) = (self.at(first, 0, len), [self.strides[3 - along], self.strides[along]]);
+        self.at(last, 0, len);
+        // Contiguous channels of one box belong to the box: nobody else has them.
+        let is_contiguous = self.strides[3] == 1 || len == 1;
+        if is_contiguous { self.memory.slices(start, steps, len) } else { None }
+    }
+
     /// Sets channels of one pixel.
     #[inline(always)]
     pub fn put(&mut self, pixel: [usize; 3], c: usize, values: &[T]) {
@@ -422,6 +441,33 @@ mod shared {
             // nobody else has a reference into it, see `Memory::handle`.
             unsafe { core::slice::from_raw_parts_mut(self.start.add(start), len) }
         }
+
+        /// `H` rows of `W` slices, so many elements from a row and a slice to the next one; none where slices of a row, or
+        /// rows, overlap.
+        #[inline(always)]
+        pub fn slices<const H: usize, const W: usize>(
+            &mut self,
+            start: usize,
+            [row, step]: [usize; 2],
+            len: usize,
+        ) -> Option<[[&mut [T]; W]; H]> {
+            let last = |count: usize, step: usize| if count == 1 { Some(0) } else { step.checked_mul(count - 1) };
+            let width = last(W, step)?.checked_add(len)?;
+            if (W > 1 && step < len) || (H > 1 && row < width) {
+                return None;
+            }
+            let end = last(H, row)?.checked_add(width)?.checked_add(start)?;
+            assert!(end <= self.len, "beyond the slice");
+            let slice = |i: usize, j: usize| {
+                // SAFETY: as above; the last slice is the one that reaches farthest, `end`, and no two overlap.
+                unsafe {
+                    let start =
+                        self.start.add(start).wrapping_add(row.wrapping_mul(i)).wrapping_add(step.wrapping_mul(j));
+                    core::slice::from_raw_parts_mut(start, len)
+                }
+            };
+            Some(core::array::from_fn(|i| core::array::from_fn(|j| slice(i, j))))
+        }
     }
 }
 
@@ -446,6 +492,24 @@ mod exclusive {
         #[inline(always)]
         pub fn slice(&mut self, start: usize, len: usize) -> &mut [T] {
             &mut self.0[start..][..len]
+        }
+
+        pub fn slices<const H: usize, const W: usize>(
+            &mut self,
+            start: usize,
+            [row, step]: [usize; 2],
+            len: usize,
+        ) -> Option<[[&mut [T]; W]; H]> {
+            let mut rest = (&mut self.0[start..], start);
+            let mut slices = [const { [const { None }; W] }; H];
+            for (i, j) in (0..H).flat_map(|i| (0..W).map(move |j| (i, j))) {
+                let at = start.checked_add(row.checked_mul(i)?)?.checked_add(step.checked_mul(j)?)?;
+                let (slice, after) =
+                    core::mem::take(&mut rest.0).split_at_mut(at.checked_sub(rest.1)?).1.split_at_mut(len);
+                slices[i][j] = Some(slice);
+                rest = (after, at + len);
+            }
+            Some(slices.map(|row| row.map(Option::unwrap_or_default)))
         }
     }
 }

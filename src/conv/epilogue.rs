@@ -91,6 +91,11 @@ impl<T: Element> Epilogue<'_, T> {
         })
     }
 
+    /// What is done to sums that are in their place already, if it needs nothing but them.
+    pub(crate) fn in_place(&self) -> Option<&Activation<'_, T>> {
+        (self.residual.is_none() && self.write == Write::Replace).then_some(&self.activation)
+    }
+
     /// Finishes the channels `c..` of one pixel of a tile, and writes them. `buffer` is as long as `sums`.
     #[inline(always)]
     pub(crate) fn finish<S: Simd<T>>(

@@ -1,6 +1,6 @@
 //! The packed operator behind all public ones: a plan, packed weights, and the walk over tiles of the output.
 
-use super::depthwise::Depthwise;
+use super::depthwise::{self, Depthwise};
 use super::epilogue::Epilogue;
 use super::gemm_tile::GemmTile;
 use super::plan::{Packing, Plan};
@@ -120,7 +120,10 @@ impl<T: Element> Operator<T> {
         let (plan, shape) = (&self.plan, y.shape());
         run.prepared_for(plan.level())?;
         epilogue.check(shape)?;
-        let grid = plan.grid(shape, plan.source(&x));
+        let grid = match plan.algorithm() {
+            Algorithm::Depthwise => depthwise::grid(&plan.problem, axes, &x, shape, &plan.blocking, plan.lanes()),
+            _ => plan.grid(shape, plan.source(&x)),
+        };
         let pixels = shape[0].saturating_mul(shape[1]).saturating_mul(shape[2]);
         let work = pixels.saturating_mul(plan.problem.terms()).saturating_mul(plan.problem.outputs);
         run.for_each_tile(grid, Tile::new(y), plan.scratch_len(), work, |place, tile, scratch| {

@@ -159,7 +159,7 @@ impl Plan {
     /// The cost of a lowering, or its refusal.
     ///
     /// Costs count vector operations for one pixel of one group. The micro-kernel does one a cycle, and takes about
-    /// twenty-five more for each segment of a strip of up to fourteen pixels; a sum over the taps needs two loads for each;
+    /// twenty-five more for each segment of a strip of up to fourteen pixels; a depthwise sum over the taps 0.6;
     /// `matrixmultiply` reaches about three quarters of our kernel's speed (all measured).
     fn consider(&self, algorithm: Algorithm, options: &Options) -> Result<f64, Refusal> {
         let p = &self.problem;
@@ -184,9 +184,11 @@ impl Plan {
             Algorithm::Depthwise if p.inputs_per_group() > 1 => {
                 Err(Refusal::ChannelsPerGroup { given: p.inputs_per_group(), wanted: 1 })
             }
-            // With more than one output a group, inputs have to be repeated lane by lane.
-            Algorithm::Depthwise if outputs > 1 => Ok(terms * outputs as f64 * (1.0 + 3.0 / lanes)),
-            Algorithm::Depthwise => Ok(terms * 3.0 / lanes),
+            Algorithm::Depthwise => {
+                // With more than one output a group, inputs are repeated lane by lane in a strip first.
+                let strip = if outputs > 1 { 6.0 } else { 0.0 };
+                Ok((terms * 1.7 + strip) * outputs as f64 / lanes)
+            }
             Algorithm::Implicit | Algorithm::Band if p.taps() > MAX_SEGMENTS => {
                 Err(Refusal::Taps { given: p.taps(), wanted: MAX_SEGMENTS })
             }
@@ -243,7 +245,7 @@ impl Plan {
                 columns -= 1;
             }
         }
-        p.grid(y, [rows, columns], &self.blocking, self.register_tile.columns, self.algorithm == Algorithm::Depthwise)
+        p.grid(y, [rows, columns], &self.blocking, self.register_tile.columns)
     }
 
     /// How the packed weights are cut: matrices, and columns of each one and of its panels.
@@ -254,10 +256,22 @@ impl Plan {
             _ => (p.groups, p.outputs_per_group()),
         };
         let panel = match algorithm {
-            Algorithm::Depthwise | Algorithm::Matrixmultiply => columns,
+            // An odd number of cache lines: taps don't fall into the same set of the first-level cache.
+            Algorithm::Depthwise => (columns.div_ceil(self.line()) | 1) * self.line(),
+            Algorithm::Matrixmultiply => columns,
             _ => self.register_tile.columns,
         };
         Packing { groups, columns, panel }
+    }
+
+    /// Elements of a vector.
+    pub(crate) fn lanes(&self) -> usize {
+        self.register_tile.columns / 2
+    }
+
+    /// Elements of a cache line.
+    fn line(&self) -> usize {
+        64 / self.element_bytes
     }
 
     /// Where the packed weights of a class of taps in a group start.
@@ -308,7 +322,7 @@ impl Plan {
         // A tile has a whole panel at least.
         let columns = columns.max(self.packing(self.algorithm).panel.min(self.register_tile.columns));
         match self.algorithm {
-            Algorithm::Depthwise => 2 * columns,
+            Algorithm::Depthwise => super::depthwise::scratch_len(&self.blocking, self.lanes()),
             _ => self.copy_len() + rows * columns + columns,
         }
     }

@@ -129,7 +129,7 @@ impl Problem {
     /// How the outputs `y` are cut into tiles of at most so many rows and columns: by the shape alone, never by the number of
     /// threads.
     ///
-    /// Panels have `nr` columns; `whole` says that a tile may have all groups.
+    /// Panels have `nr` columns.
     pub fn grid(
         &self,
         y: [usize; 4],
@@ -141,7 +141,7 @@ impl Problem {
         let step = |i: usize| if self.transposed { self.window.stride[i] } else { 1 };
         let height = Parts::Phases { len: y[1], step: step(0), most: rows };
         let width = Parts::Phases { len: y[2], step: step(1), most: columns };
-        let (groups, block) = if whole { (1, self.outputs) } else { (self.groups, self.outputs_per_group()) };
+        let (groups, block) = (self.groups, self.outputs_per_group());
         let tiles = y[0].saturating_mul(height.count()).saturating_mul(width.count()).saturating_mul(groups);
         Grid([Parts::up_to(y[0], 1), height, width, channel_parts(self.outputs, block, tiles, blocking, nr)])
     }

@@ -11,6 +11,7 @@ mod avx2;
 mod avx512;
 #[cfg(all(feature = "testing", debug_assertions))]
 mod emulated;
+mod lattice;
 mod level;
 mod machine;
 pub(crate) mod math;
@@ -18,6 +19,7 @@ pub(crate) mod math;
 mod portable;
 mod scalar;
 
+pub(crate) use lattice::Lattice;
 #[cfg(feature = "testing")]
 pub use level::dispatched;
 pub use level::{Level, ParseLevelError};

@@ -1,0 +1,181 @@
+//! The sums of a block of pixels, vector by vector: an accumulator a pixel, and a vector of weights a tap for all of them.
+
+use crate::element::Element;
+use crate::simd::{Lattice, Simd};
+
+/// Pixels whose sums are in registers at a time, at most. Eight sums hide the latency of their additions; the place of each
+/// pixel takes a register too.
+pub(super) const PIXELS: usize = 8;
+
+/// Columns of a block of two rows, at most: two sums and an input for each, and two vectors of weights.
+pub(super) const fn columns(registers: usize) -> usize {
+    if registers >= 32 { 6 } else { 4 }
+}
+
+/// The most of all levels.
+pub(super) const MOST_COLUMNS: usize = columns(32);
+
+/// The weights of those taps that lie in the image, and the bias: of all channels of a tile.
+pub(super) struct Weights<'a, T> {
+    /// The axes are row and column of taps.
+    pub taps: Lattice<'a, T>,
+    pub bias: Option<&'a [T]>,
+}
+
+impl<T: Element> Weights<'_, T> {
+    #[inline(always)]
+    fn bias<S: Simd<T>>(&self, s: S, c: usize) -> S::V {
+        self.bias.map_or(s.splat(T::ZERO), |bias| s.load(&bias[c..]))
+    }
+}
+
+/// The channels `0..n`, so many of them after the other, the last of which may be some of the ones before: they get the same
+/// sums again. There must be `$width` at least.
+macro_rules! each_vector {
+    ($n:expr, $width:expr, |$c:ident| $body:block) => {
+        let mut $c = 0;
+        loop {
+            assert!($c <= $n && $n - $c >= $width); // no read below checks it again
+            $body
+            if $n - $c == $width {
+                break;
+            }
+            $c = ($c + $width).min($n - $width);
+        }
+    };
+}
+
+/// `y[p] = bias + sum over taps of x[p, tap] * w[tap]`, taps in row-major order. The axes of `x` are pixel, row and column of
+/// taps. Few pixels have several vectors each, so that sums do not wait for their own last addition.
+#[inline(always)]
+pub(super) fn sum<T: Element, S: Simd<T>, const P: usize, const V: usize>(
+    s: S,
+    w: &Weights<'_, T>,
+    x: Lattice<'_, T>,
+    mut y: [&mut [T]; P],
+) {
+    let (x, n) = (x.part(0, P), x.len());
+    for y in &y {
+        assert!(y.len() == n);
+    }
+    if n < S::LANES {
+        sum_partial::<T, S, P>(s, w, x, y);
+    } else if V == 1 || n < V * S::LANES {
+        each_vector!(n, S::LANES, |c| { vectors::<T, S, P, 1>(s, w, x, &mut y, c) });
+    } else {
+        each_vector!(n, V * S::LANES, |c| { vectors::<T, S, P, V>(s, w, x, &mut y, c) });
+    }
+}
+
+/// `V` vectors, of the channels from `c` on.
+#[inline(always)]
+fn vectors<T: Element, S: Simd<T>, const P: usize, const V: usize>(
+    s: S,
+    w: &Weights<'_, T>,
+    x: Lattice<'_, T>,
+    y: &mut [&mut [T]; P],
+    c: usize,
+) {
+    let [_, rows, columns] = x.counts();
+    let mut acc = [[s.splat(T::ZERO); P]; V];
+    for v in 0..V {
+        acc[v] = [w.bias(s, c + v * S::LANES); P];
+    }
+    for i in 0..rows {
+        for j in 0..columns {
+            for v in 0..V {
+                let w = s.load(&w.taps.get([i, j, 0])[c + v * S::LANES..]);
+                for p in 0..P {
+                    acc[v][p] = s.mul_add(s.load(&x.get([p, i, j])[c + v * S::LANES..]), w, acc[v][p]);
+                }
+            }
+        }
+    }
+    for v in 0..V {
+        for p in 0..P {
+            s.store(acc[v][p], &mut y[p][c + v * S::LANES..]);
+        }
+    }
+}
+
+/// The same for less channels than a vector has.
+#[inline(always)]
+fn sum_partial<T: Element, S: Simd<T>, const P: usize>(s: S, w: &Weights<'_, T>, x: Lattice<'_, T>, y: [&mut [T]; P]) {
+    let [_, rows, columns] = x.counts();
+    let mut acc = [w.bias.map_or(s.splat(T::ZERO), |bias| s.load_partial(bias)); P];
+    for i in 0..rows {
+        for j in 0..columns {
+            let w = s.load_partial(w.taps.get([i, j, 0]));
+            for p in 0..P {
+                acc[p] = s.mul_add(s.load_partial(x.get([p, i, j])), w, acc[p]);
+            }
+        }
+    }
+    for p in 0..P {
+        s.store_partial(acc[p], y[p]);
+    }
+}
+
+/// `$row[i - 1] = $row[i]` for every `i` below `$len`. Written out: a loop would become a copy in memory.
+macro_rules! move_down {
+    ($row:ident, $len:ident, $($i:literal)*) => {
+        $(if $i < $len {
+            $row[$i - 1] = $row[$i];
+        })*
+    };
+}
+
+/// Two rows of pixels, where a pixel's next tap is the next pixel's tap, in rows and in columns: an input is loaded once for
+/// all sums of a row of taps and once for both rows. `x` has the axes column, row of inputs (one more than of taps), and
+/// column of taps, and at least a vector of channels. `K` columns of taps are unrolled; 0 stands for any number.
+#[inline(always)]
+pub(super) fn sum_two_rows<T: Element, S: Simd<T>, const W: usize, const K: usize>(
+    s: S,
+    w: &Weights<'_, T>,
+    x: Lattice<'_, T>,
+    y: [[&mut [T]; W]; 2],
+) {
+    let (x, n) = (x.part(0, W), x.len());
+    let [_, rows, columns] = x.counts();
+    let columns = if K > 0 { K } else { columns };
+    assert!(columns == x.counts()[2]);
+    let [tap_rows, tap_columns, _] = w.taps.counts();
+    assert!(rows == tap_rows + 1 && columns == tap_columns);
+    for y in y.as_flattened() {
+        assert!(y.len() == n);
+    }
+    each_vector!(n, S::LANES, |c| {
+        let [mut upper, mut lower] = [[w.bias(s, c); W]; 2];
+        for i in 0..rows {
+            let mut row = [s.splat(T::ZERO); W];
+            for j in 1..W {
+                row[j] = s.load(&x.get([j - 1, i, 0])[c..]);
+            }
+            macro_rules! taps {
+                ($(($acc:ident, $i:expr)),*) => {
+                    for j in 0..columns {
+                        move_down!(row, W, 1 2 3 4 5);
+                        row[W - 1] = s.load(&x.get([W - 1, i, j])[c..]);
+                        $(
+                            let tap = s.load(&w.taps.get([$i, j, 0])[c..]);
+                            for k in 0..W {
+                                $acc[k] = s.mul_add(row[k], tap, $acc[k]);
+                            }
+                        )*
+                    }
+                };
+            }
+            if i == 0 {
+                taps!((upper, 0));
+            } else if i == tap_rows {
+                taps!((lower, i - 1));
+            } else {
+                taps!((upper, i), (lower, i - 1));
+            }
+        }
+        for k in 0..W {
+            s.store(upper[k], &mut y[0][k][c..]);
+            s.store(lower[k], &mut y[1][k][c..]);
+        }
+    });
+}

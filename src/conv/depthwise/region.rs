@@ -1,0 +1,301 @@
+//! Walks a region: outputs of a tile that have the same taps in the image.
+
+use super::kernel::{MOST_COLUMNS, PIXELS, Weights, columns, sum, sum_two_rows};
+use super::tiling::Source;
+use crate::activation::Activation;
+use crate::conv::Epilogue;
+use crate::element::Element;
+use crate::simd::{Lattice, Op, Simd};
+use crate::tiles::{Box4, Tile};
+use crate::window::Sampling;
+use core::array::from_fn;
+use core::ops::Range;
+
+/// Neighbouring outputs of a tile, along one axis, that have the same taps in the image.
+#[derive(Clone)]
+pub(super) struct Stretch {
+    pub start: usize,
+    pub count: usize,
+    pub valid: Range<usize>,
+}
+
+/// All of a tile's, from the first output on.
+pub(super) struct Stretches<'a> {
+    sampling: &'a Sampling,
+    first: usize,
+    count: usize,
+    next: usize,
+}
+
+impl<'a> Stretches<'a> {
+    pub fn new(sampling: &'a Sampling, [first, count]: [usize; 2]) -> Self {
+        Stretches { sampling, first, count, next: 0 }
+    }
+}
+
+impl Iterator for Stretches<'_> {
+    type Item = Stretch;
+
+    fn next(&mut self) -> Option<Stretch> {
+        if self.next == self.count {
+            return None;
+        }
+        let start = self.next;
+        let valid = self.sampling.valid(self.first + start);
+        // Both ends of the range move in one direction from output to output, so equal ones are neighbours.
+        let (mut same, mut other) = (start, self.count);
+        while other - same > 1 {
+            let middle = same + (other - same) / 2;
+            if self.sampling.valid(self.first + middle) == valid { same = middle } else { other = middle }
+        }
+        self.next = other;
+        Some(Stretch { start, count: other - start, valid })
+    }
+}
+
+/// Outputs that have the same taps, and what they need.
+pub(super) struct Region<'a, T> {
+    pub rows: Stretch,
+    pub columns: Stretch,
+    pub weights: Weights<'a, T>,
+    pub source: &'a Source<'a, T>,
+    pub sampling: &'a [Sampling; 2],
+    /// The sampling's numbers of the tile's first output.
+    pub first: [usize; 2],
+}
+
+impl<T: Element> Region<'_, T> {
+    fn starts(&self) -> [usize; 2] {
+        [self.rows.start, self.columns.start]
+    }
+
+    fn valid(&self) -> [&Range<usize>; 2] {
+        [&self.rows.valid, &self.columns.valid]
+    }
+
+    /// Whether a pixel's next tap is the next pixel's tap, along both axes.
+    pub fn slides(&self) -> bool {
+        [0, 1].into_iter().all(|i| match self.valid()[i].len() {
+            0 => false,
+            1 => true,
+            _ => self.sampling[i].step.unsigned_abs() == self.sampling[i].stride,
+        })
+    }
+
+    /// What is read for `counts` places: of pixels along an axis, of rows and of columns of taps. The first pixel is the one at
+    /// `place` in the tile.
+    #[inline(always)]
+    fn lattice(&self, place: [usize; 2], counts: [usize; 3], axes: [usize; 3], steps: [isize; 3]) -> Lattice<'_, T> {
+        let valid = self.valid();
+        let at =
+            |i: usize| self.sampling[i].at(self.first[i] + place[i], valid[i].start).filter(|_| !valid[i].is_empty());
+        let start = if let (Some(y), Some(x)) = (at(0), at(1)) { self.source.at(y, x) } else { 0 };
+        // An axis of one pixel is never stepped along, so its stride may be any number.
+        let steps = from_fn(|i| steps[i].wrapping_mul(self.source.strides[axes[i]] as isize));
+        Lattice::new(self.source.data, start, counts, steps, self.weights.taps.len())
+    }
+}
+
+/// Elements of scratch memory that a [`Target`] of so many channels needs.
+pub(super) const fn room(channels: usize) -> usize {
+    (2 * MOST_COLUMNS + 1) * channels
+}
+
+/// Where sums go.
+pub(super) struct Target<'a, 'b, T> {
+    pub tile: &'a mut Tile<'b, T>,
+    pub place: &'a Box4,
+    pub epilogue: &'a Epilogue<'a, T>,
+    /// Room for the sums of a block, and for one pixel: [`room`].
+    pub sums: &'a mut [T],
+}
+
+impl<T: Element> Target<'_, '_, T> {
+    /// Where the sums of a block go: to the tile, which is told, or, where more is to come to them, to scratch memory.
+    #[inline(always)]
+    fn block<const H: usize, const W: usize>(
+        &mut self,
+        first: [usize; 2],
+        along: usize,
+        n: usize,
+    ) -> (bool, [[&mut [T]; W]; H]) {
+        if self.epilogue.in_place().is_some()
+            && let Some(y) = self.tile.pixels([0, first[0], first[1]], along + 1, n)
+        {
+            return (true, y);
+        }
+        let mut sums = self.sums.chunks_exact_mut(n);
+        (false, from_fn(|_| from_fn(|_| sums.next().unwrap_or_default())))
+    }
+
+    /// The epilogue of a block of `rows` lines of `pixels` along an axis. Sums of the first `again` pixels, which are finished,
+    /// are left where they are, or, in place, finished again.
+    #[inline(always)]
+    fn finish<S: Simd<T>>(
+        &mut self,
+        s: S,
+        in_place: bool,
+        first: [usize; 2],
+        [rows, pixels]: [usize; 2],
+        along: usize,
+        again: usize,
+    ) {
+        if !(in_place && matches!(self.epilogue.in_place(), Some(Activation::Identity))) {
+            s.call(Finish { target: self, in_place, first, counts: [rows, pixels], along, again });
+        }
+    }
+}
+
+/// The epilogue of a block. One copy for all kinds of blocks.
+struct Finish<'t, 'a, 'b, T> {
+    target: &'t mut Target<'a, 'b, T>,
+    in_place: bool,
+    first: [usize; 2],
+    counts: [usize; 2],
+    along: usize,
+    again: usize,
+}
+
+impl<T: Element> Op<T> for Finish<'_, '_, '_, T> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T>>(self, s: S) {
+        let Target { tile, place, epilogue, sums } = self.target;
+        let [_, _, _, n] = tile.shape();
+        let (sums, buffer) = sums.split_at_mut(2 * MOST_COLUMNS * n);
+        let pixels = self.counts[0] * self.counts[1];
+        for (i, sums) in sums.chunks_exact_mut(n).take(pixels).enumerate() {
+            let mut pixel = [0, self.first[0], self.first[1]];
+            pixel[2 - self.along] += i / self.counts[1];
+            pixel[1 + self.along] += i % self.counts[1];
+            if let (true, Some(activation)) = (self.in_place, epilogue.in_place()) {
+                activation.row(s, place[3].start, tile.slice(pixel, 0, n).unwrap_or_default());
+            } else if i >= self.again {
+                epilogue.finish(s, (place, tile), pixel, 0, sums, buffer);
+            }
+        }
+    }
+}
+
+/// A region line by line: any taps, any channels.
+pub(super) struct Lines<'r, 't, 'a, 'b, T> {
+    pub region: &'r Region<'a, T>,
+    pub target: &'t mut Target<'a, 'b, T>,
+}
+
+impl<T: Element> Op<T> for Lines<'_, '_, '_, '_, T> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T>>(self, s: S) {
+        let Lines { region, target } = self;
+        let ([height, width], valid) = ([region.rows.count, region.columns.count], region.valid());
+        // Along a column where rows are short: the left and the right edge of an image.
+        let along = usize::from(width >= height.min(PIXELS));
+        let counts = [[height, width][along], valid[0].len(), valid[1].len()];
+        let sampling = region.sampling;
+        let steps = [sampling[along].stride as isize, sampling[0].step, sampling[1].step];
+        for line in 0..[height, width][1 - along] {
+            let mut first = region.starts();
+            first[1 - along] += line;
+            let x = region.lattice(first, counts, [along, 0, 1], steps);
+            let (count, mut done) = (counts[0], 0);
+            while done < count {
+                // Rather some pixels twice than a small block.
+                let left = (count - done).min(PIXELS).next_power_of_two();
+                let pixels = if left > count { left / 2 } else { left };
+                let start = done.min(count - pixels);
+                let mut pixel = first;
+                pixel[along] += start;
+                let (w, x, again) = (&region.weights, x.part(start, pixels), done - start);
+                match pixels {
+                    1 => line_block::<T, S, 1, 4>(s, target, w, x, pixel, along, again),
+                    2 => line_block::<T, S, 2, 4>(s, target, w, x, pixel, along, again),
+                    4 => line_block::<T, S, 4, 2>(s, target, w, x, pixel, along, again),
+                    _ => line_block::<T, S, PIXELS, 1>(s, target, w, x, pixel, along, again),
+                }
+                done = start + pixels;
+            }
+        }
+    }
+}
+
+/// `P` pixels of a line, the first of which are finished already.
+#[inline(always)]
+fn line_block<T: Element, S: Simd<T>, const P: usize, const V: usize>(
+    s: S,
+    target: &mut Target<'_, '_, T>,
+    w: &Weights<'_, T>,
+    x: Lattice<'_, T>,
+    pixel: [usize; 2],
+    along: usize,
+    again: usize,
+) {
+    let (in_place, [y]) = target.block::<1, P>(pixel, along, x.len());
+    sum::<T, S, P, V>(s, w, x, y);
+    target.finish(s, in_place, pixel, [1, P], along, again);
+}
+
+/// Two rows of a region at a time. It must slide, and have a vector of channels and two pixels along both axes at least, and
+/// `K` columns of taps or, where that is 0, any number.
+pub(super) struct TwoRows<'r, 't, 'a, 'b, T, const K: usize> {
+    pub region: &'r Region<'a, T>,
+    pub target: &'t mut Target<'a, 'b, T>,
+}
+
+impl<T: Element, const K: usize> Op<T> for TwoRows<'_, '_, '_, '_, T, K> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T>>(self, s: S) {
+        let TwoRows { region, target } = self;
+        let (width, valid, starts) = (region.columns.count, region.valid(), region.starts());
+        // Where taps go backwards, pixels do as well.
+        let turned = [0, 1].map(|i| region.sampling[i].step < 0 && valid[i].len() > 1);
+        let steps = [0, 1].map(|i| {
+            let stride = region.sampling[i].stride as isize;
+            if turned[i] { -stride } else { stride }
+        });
+        let blocks = width.div_ceil(columns(S::REGISTERS));
+        for row in (starts[0]..starts[0] + region.rows.count - 1).step_by(2) {
+            let first = [row + usize::from(turned[0]), starts[1] + if turned[1] { width - 1 } else { 0 }];
+            let counts = [width, valid[0].len() + 1, valid[1].len()];
+            let x = region.lattice(first, counts, [1, 0, 1], [steps[1], steps[0], steps[1]]);
+            let mut i = 0;
+            for block in 0..blocks {
+                let count = width / blocks + usize::from(block < width % blocks);
+                let column = starts[1] + if turned[1] { width - i - count } else { i };
+                let (w, x, pixel) = (&region.weights, x.part(i, count), [row, column]);
+                match count {
+                    2 => two_rows_block::<T, S, 2, K>(s, target, w, x, pixel, turned),
+                    3 => two_rows_block::<T, S, 3, K>(s, target, w, x, pixel, turned),
+                    5 if columns(S::REGISTERS) > 4 => two_rows_block::<T, S, 5, K>(s, target, w, x, pixel, turned),
+                    6 if columns(S::REGISTERS) > 4 => two_rows_block::<T, S, 6, K>(s, target, w, x, pixel, turned),
+                    _ => two_rows_block::<T, S, 4, K>(s, target, w, x, pixel, turned),
+                }
+                i += count;
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn two_rows_block<T: Element, S: Simd<T>, const W: usize, const K: usize>(
+    s: S,
+    target: &mut Target<'_, '_, T>,
+    w: &Weights<'_, T>,
+    x: Lattice<'_, T>,
+    pixel: [usize; 2],
+    turned: [bool; 2],
+) {
+    let (in_place, mut y) = target.block::<2, W>(pixel, 1, x.len());
+    if turned[0] {
+        y.reverse();
+    }
+    if turned[1] {
+        y.iter_mut().for_each(|row| row.reverse());
+    }
+    sum_two_rows::<T, S, W, K>(s, w, x, y);
+    target.finish(s, in_place, pixel, [2, W], 1, 0);
+}

@@ -1,0 +1,225 @@
+//! How a depthwise layer is cut into tiles, and how a tile reaches its input.
+//!
+//! The kernel wants the channels of a pixel side by side, one for each output. Where a view holds them so, it reads them in
+//! place. Else (channels apart, or more than one output a channel) a *strip*, the pixels that a tile touches, lies in
+//! scratch memory, as the kernel wants it. Windows that are too large for a strip are summed up one channel at a time, in
+//! place.
+//!
+//! Everything here follows from shapes and strides alone, never from the number of threads.
+
+use super::super::Blocking;
+use super::super::problem::Problem;
+use super::region::room;
+use crate::element::Element;
+use crate::tensor::View;
+use crate::tiles::{Box4, Grid, Part, Parts};
+use crate::window::{Axis, Sampling};
+use core::ops::Range;
+
+/// Elements of a strip, at most: it stays in the second-level cache.
+const STRIP: usize = 1 << 14;
+/// Channels of a tile, at most.
+const CHANNELS: usize = 384;
+/// Channels of a tile where more of them do not stay in the cache, but these do.
+const FEW_CHANNELS: usize = 128;
+/// Bytes of the first-level cache.
+const CACHE: usize = 32 << 10;
+/// Tiles that one image gives, if it can.
+const TILES: usize = 16;
+/// Multiplications of a tile, at least, where that leaves fewer tiles: some microseconds.
+const TILE_WORK: usize = 1 << 17;
+
+/// Elements of scratch memory that a tile needs: a strip, the sums of a block of pixels, and a pixel beside them.
+pub(in super::super) fn scratch_len(blocking: &Blocking, lanes: usize) -> usize {
+    STRIP + room(blocking.columns.min(CHANNELS).max(lanes).next_multiple_of(lanes))
+}
+
+/// How the outputs `y` are cut into tiles.
+pub(in super::super) fn grid<T: Element>(
+    p: &Problem,
+    axes: &[Axis; 2],
+    x: &View<'_, T>,
+    y: [usize; 4],
+    blocking: &Blocking,
+    lanes: usize,
+) -> Grid {
+    let step = [0, 1].map(|i| if p.transposed { p.window.stride[i] } else { 1 });
+    let [height, width] = [0, 1].map(|i| y[i + 1].div_ceil(step[i]).max(1));
+    let reach = |i: usize, outputs: usize| reach(p, &axes[i], i, outputs).min(x.shape()[i + 1]);
+    // What two rows of outputs read and write.
+    let window = |columns: usize, channels: usize| {
+        (reach(0, 2) + 2).saturating_mul(reach(1, columns)).saturating_mul(channels * size_of::<T>())
+    };
+    let most = blocking.columns.min(CHANNELS).max(lanes);
+    let few = most.min(FEW_CHANNELS).max(lanes);
+    let mut columns = even(width, blocking.rows, 1);
+    let mut channels = even(p.outputs, most, lanes);
+    if needs_strip(p, x) || (window(columns, channels) > CACHE && window(columns, few) <= 2 * CACHE) {
+        channels = even(p.outputs, few, lanes);
+    }
+    let tiles = [p.outputs.div_ceil(channels), width.div_ceil(columns), step[0], step[1]];
+    let tiles = tiles.into_iter().fold(1, usize::saturating_mul);
+    let work = [p.taps(), p.outputs, y[1], y[2]].into_iter().fold(1, usize::saturating_mul);
+    // Rows are best summed up in pairs.
+    let rows = height.div_ceil((work / TILE_WORK).clamp(1, TILES).div_ceil(tiles));
+    let mut rows = rows.next_multiple_of(2).min(height);
+    let mut most_channels = Parts::Blocks { len: p.outputs, block: p.outputs, unit: lanes, most: channels / lanes };
+    if needs_strip(p, x) {
+        let fits = |rows: usize, columns: usize, channels: usize| {
+            reach(0, rows).saturating_mul(reach(1, columns)).saturating_mul(channels) <= STRIP
+        };
+        while rows > 1 && !fits(rows, columns, channels) {
+            rows = rows.div_ceil(2);
+        }
+        while channels > lanes && !fits(rows, columns, channels) {
+            channels = even(p.outputs, channels - lanes, lanes);
+        }
+        while columns > 1 && !fits(rows, columns, channels) {
+            columns = columns.div_ceil(2);
+        }
+        most_channels = if fits(rows, columns, channels) {
+            Parts::Blocks { len: p.outputs, block: p.outputs, unit: lanes, most: channels / lanes }
+        } else {
+            Parts::up_to(p.outputs, 1)
+        };
+    }
+    let phases = |i: usize, most: usize| Parts::Phases { len: y[i + 1], step: step[i], most };
+    Grid([Parts::up_to(y[0], 1), phases(0, rows), phases(1, columns), most_channels])
+}
+
+/// Whether the channels of a pixel do not lie side by side, one for each output.
+fn needs_strip<T>(p: &Problem, x: &View<'_, T>) -> bool {
+    (x.strides()[3] != 1 && p.inputs > 1) || p.outputs_per_group() > 1
+}
+
+/// `len` in even stretches of whole units, of at most `most`: the longest of them.
+fn even(len: usize, most: usize, unit: usize) -> usize {
+    let units = len.div_ceil(unit).max(1);
+    units.div_ceil(units.div_ceil((most / unit).max(1))) * unit
+}
+
+/// Inputs from the first one that so many neighbouring outputs (of a phase) read to the last, at most.
+fn reach(p: &Problem, axis: &Axis, i: usize, outputs: usize) -> usize {
+    let more = outputs.max(1) - 1;
+    let (outputs, taps) = if p.transposed {
+        let tap_step = p.window.axis_tap_step(i);
+        // `dilation * tap_step / stride` inputs from a tap of a class to the next.
+        let taps =
+            (axis.kernel.div_ceil(tap_step) - 1).saturating_mul(axis.dilation.saturating_mul(tap_step) / axis.stride);
+        (more, taps)
+    } else {
+        (more.saturating_mul(axis.stride), (axis.kernel - 1).saturating_mul(axis.dilation))
+    };
+    outputs.saturating_add(taps).saturating_add(1)
+}
+
+/// The inputs from the first one that some outputs read to the last.
+fn hull(sampling: &Sampling, first: usize, count: usize) -> Range<usize> {
+    let (mut low, mut high) = (usize::MAX, 0);
+    for o in first..first + count {
+        let valid = sampling.valid(o);
+        for t in [valid.start, valid.end.saturating_sub(1)] {
+            if let (false, Some(i)) = (valid.is_empty(), sampling.at(o, t)) {
+                (low, high) = (low.min(i), high.max(i + 1));
+            }
+        }
+    }
+    low.min(high)..high
+}
+
+/// The pixels of one image that a tile touches, a channel for each of its outputs.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a, T> {
+    pub data: &'a [T],
+    /// Where the first pixel lies, and which one it is.
+    start: usize,
+    first: [usize; 2],
+    /// From a row, and a column, to the next.
+    pub strides: [usize; 2],
+}
+
+impl<'a, T: Element> Source<'a, T> {
+    /// In place where channels are as the kernel wants them, else in the strip. `outputs` is `first, count`, by axis.
+    #[inline(always)]
+    pub fn new(
+        x: View<'a, T>,
+        [image, .., channels]: &Box4,
+        p: &Problem,
+        sampling: &[Sampling; 2],
+        outputs: [[usize; 2]; 2],
+        strip: &'a mut [T],
+    ) -> Self {
+        let (image, repeat, n) = (image.start, p.outputs_per_group(), channels.count);
+        let [_, row, column, _] = x.strides();
+        if n == 1 || !needs_strip(p, &x) {
+            let start = x.at([image, 0, 0, channels.start / repeat]);
+            return Source { data: x.data(), start, first: [0; 2], strides: [row, column] };
+        }
+        let [rows, columns] = [0, 1].map(|i| hull(&sampling[i], outputs[i][0], outputs[i][1]));
+        let line = (columns.len() * n).max(1);
+        for (y, line) in rows.clone().zip(strip.chunks_exact_mut(line)) {
+            fill(&x, [image, y, columns.start], channels, repeat, line);
+        }
+        Source { data: strip, start: 0, first: [rows.start, columns.start], strides: [line, n] }
+    }
+
+    /// Where a pixel lies in `data`.
+    #[inline(always)]
+    pub fn at(&self, y: usize, x: usize) -> usize {
+        self.start + (y - self.first[0]) * self.strides[0] + (x - self.first[1]) * self.strides[1]
+    }
+}
+
+/// Pixels of a row from `at` on, each channel as often as it has outputs.
+#[inline(always)]
+fn fill<T: Element>(x: &View<'_, T>, at: [usize; 3], channels: &Part, repeat: usize, line: &mut [T]) {
+    let n = channels.count;
+    let [_, _, column, apart] = x.strides();
+    if apart == 1 || x.shape()[3] == 1 {
+        for (i, pixel) in line.chunks_exact_mut(n).enumerate() {
+            let from = &x.data()[x.at([at[0], at[1], at[2] + i, channels.start / repeat])..];
+            match repeat {
+                2 => copies::<T, 2>(from, channels.start % 2, pixel),
+                3 => copies::<T, 3>(from, channels.start % 3, pixel),
+                4 => copies::<T, 4>(from, channels.start % 4, pixel),
+                _ => {
+                    let (mut rest, mut phase) = (pixel, channels.start % repeat);
+                    for &from in from {
+                        let (copies, others) = rest.split_at_mut(rest.len().min(repeat - phase));
+                        copies.fill(from);
+                        (rest, phase) = (others, 0);
+                        if rest.is_empty() {
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+        return;
+    }
+    for o in 0..n {
+        let from = &x.data()[x.at([at[0], at[1], at[2], (channels.start + o) / repeat])..];
+        for (i, pixel) in line.chunks_exact_mut(n).enumerate() {
+            pixel[o] = from[i * column];
+        }
+    }
+}
+
+/// Each element `N` times, but the first one `phase` times less.
+#[inline(always)]
+fn copies<T: Element, const N: usize>(from: &[T], phase: usize, to: &mut [T]) {
+    let (first, to) = to.split_at_mut(((N - phase) % N).min(to.len()));
+    first.fill(from[0]);
+    let from = if phase == 0 { from } else { &from[1..] };
+    let mut whole = to.chunks_exact_mut(N);
+    let count = whole.len();
+    for (to, &x) in (&mut whole).zip(from) {
+        for i in 0..N {
+            to[i] = x;
+        }
+    }
+    let last = whole.into_remainder();
+    if !last.is_empty() {
+        last.fill(from[count]);
+    }
+}
