@@ -20,7 +20,7 @@ def write(task: Task) -> None:
         inputs = [x]
         if task.layer.is_conv:
             inputs += [f"weights{i}", f"bias{i}"]
-            arrays = (task.weights(), task.bias())
+            arrays = (task.weights(i), task.bias(i))
             constants += [numpy_helper.from_array(array, name) for array, name in zip(arrays, inputs[1:])]
         nodes.append(helper.make_node(OPERATORS[task.layer.op], inputs, [y], name=f"link{i}", **attributes(task)))
     shapes = ([task.batch, *task.layer.input], [task.batch, *task.layer.output])

@@ -80,15 +80,15 @@ class Task:
         """`[n, c, h, w]`."""
         return self._read("x.f32").reshape(self.batch, *self.layer.input)
 
-    def weights(self) -> np.ndarray:
-        """`[o, i, kh, kw]`; of a transposed convolution `[i, o, kh, kw]`."""
+    def weights(self, link: int) -> np.ndarray:
+        """`[o, i, kh, kw]`; of a transposed convolution `[i, o, kh, kw]`. Each link of the chain has its own."""
         fields, groups = self.layer.layer, self.layer.groups
         i, o = fields["c_in"], fields["c_out"]
         channels = (o, i // groups) if self.layer.op == "conv" else (i, o // groups)
-        return self._read("weights.f32").reshape(*channels, *self.layer.kernel)
+        return self._read("weights.f32").reshape(self.chain, *channels, *self.layer.kernel)[link]
 
-    def bias(self) -> np.ndarray:
-        return self._read("bias.f32")
+    def bias(self, link: int) -> np.ndarray:
+        return self._read("bias.f32").reshape(self.chain, -1)[link]
 
     def onnx(self) -> Path:
         return self.folder / "layer.onnx"

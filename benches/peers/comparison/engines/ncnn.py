@@ -28,7 +28,7 @@ def parameters(task: Task) -> tuple[str, dict[int, int]]:
         numbers = {0: int(layer.op == "avg_pool"), 1: kw, 11: kh, 2: sw, 12: sh, 3: left, 13: top, 14: right, 15: bottom}
         return "Pooling", numbers | {5: 1, 6: 0}  # floor; padding not counted
     numbers = {0: fields["c_out"], 1: kw, 11: kh, 2: dw, 12: dh, 3: sw, 13: sh, 4: left, 14: top, 15: right, 16: bottom}
-    numbers |= {5: 1, 6: task.weights().size}
+    numbers |= {5: 1, 6: task.weights(0).size}
     name = "Convolution" if layer.op == "conv" else "Deconvolution"
     if layer.op == "conv_transpose":
         if layer.groups != 1:
@@ -45,13 +45,12 @@ def write(task: Task, stem: Path) -> tuple[str, str]:
     lines = ["7767517", f"{task.chain + 1} {task.chain + 1}", "Input x 0 1 y0", *lines]
     param, model = stem.with_suffix(".param"), stem.with_suffix(".bin")
     param.write_text("\n".join(lines) + "\n")
-    link = b""
-    if task.layer.is_conv:
-        weights = task.weights()
-        if task.layer.op == "conv_transpose":
-            weights = weights.transpose(1, 0, 2, 3)
-        link = bytes(4) + weights.tobytes() + task.bias().tobytes()  # the tag 0 says f32
-    model.write_bytes(link * task.chain)
+    with model.open("wb") as file:
+        for i in range(task.chain if task.layer.is_conv else 0):
+            weights = task.weights(i)
+            if task.layer.op == "conv_transpose":
+                weights = weights.transpose(1, 0, 2, 3)
+            file.write(bytes(4) + weights.tobytes() + task.bias(i).tobytes())  # the tag 0 says f32
     return str(param), str(model)
 
 

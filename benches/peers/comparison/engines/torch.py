@@ -12,7 +12,7 @@ from ..task import Task
 from .base import Runner, fastest, serve
 
 
-def link(task: Task) -> nn.Module:
+def link(task: Task, i: int) -> nn.Module:
     layer, fields = task.layer, task.layer.layer
     kernel, stride, pads, dilation = layer.kernel, layer.stride, task.symmetric_pads(), layer.dilation
     if layer.op == "max_pool":
@@ -27,15 +27,15 @@ def link(task: Task) -> nn.Module:
     else:
         padding = {"output_padding": layer.output_padding}
         conv = nn.ConvTranspose2d(fields["c_in"], fields["c_out"], kernel, **common, **padding)
-    conv.weight.data = torch.from_numpy(task.weights())
-    conv.bias.data = torch.from_numpy(task.bias())
+    conv.weight.data = torch.from_numpy(task.weights(i))
+    conv.bias.data = torch.from_numpy(task.bias(i))
     return conv
 
 
 class Frozen(Runner):
     def __init__(self, task: Task, memory_format: torch.memory_format, packed: bool) -> None:
         with torch.inference_mode(False), torch.no_grad():
-            links = nn.Sequential(*(link(task) for _ in range(task.chain))).eval().to(memory_format=memory_format)
+            links = nn.Sequential(*(link(task, i) for i in range(task.chain))).eval().to(memory_format=memory_format)
             x = torch.from_numpy(task.x()).contiguous(memory_format=memory_format)
             module = torch.jit.freeze(torch.jit.trace(links, x))
             if packed:

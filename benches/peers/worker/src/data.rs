@@ -14,10 +14,11 @@ pub fn prepare(task: &Task, threads: usize) -> Result<Box<dyn Runner>> {
     let scale = ((layer.taps() * layer.c_in / layer.groups) as f64).sqrt().recip();
     let bias = if layer.op.is_conv() { layer.c_out } else { 0 };
     std::fs::create_dir_all(&task.folder)?;
+    let [outer, inner @ ..] = task.weights();
     for (name, seed, shape, scale) in [
         ("x.f32", 1, task.input(), 1.0),
-        ("weights.f32", 3, task.weights(), scale),
-        ("bias.f32", 4, [1, 1, 1, bias], BIAS_SCALE),
+        ("weights.f32", 3, [task.chain * outer, inner[0], inner[1], inner[2]], scale),
+        ("bias.f32", 4, [1, 1, task.chain, bias], BIAS_SCALE),
     ] {
         write(&task.folder.join(name), random::<f32>(shape, seed, scale)?.as_slice())?;
     }

@@ -21,22 +21,21 @@ pub struct Chain<T> {
 
 impl<T: Element> Chain<T> {
     pub fn new(task: &Task, threads: usize, algorithm: Algorithm) -> Result<Self> {
-        let load =
-            |name| -> Result<Vec<T>> { Ok(task.read(name)?.into_iter().map(|v| T::from_f64(f64::from(v))).collect()) };
+        let convert = |values: Vec<f32>| -> Vec<T> { values.into_iter().map(|v| T::from_f64(f64::from(v))).collect() };
         let input = task.layer.input(task.batch);
         let output = task.layer.output(task.batch)?;
         let mut chain = Chain {
-            x: Tensor::from_view(View::nchw(&load("x.f32")?, input)?)?,
+            x: Tensor::from_view(View::nchw(&convert(task.read("x.f32")?), input)?)?,
             ys: [Tensor::zeros(output)?, Tensor::zeros(if task.chain > 1 { output } else { [0; 4] })?],
             links: Vec::new(),
             workspace: Workspace::new(),
             executor: if threads == 1 { &Serial } else { &Rayon },
             note: String::new(),
         };
-        let (weights, bias) = (load("weights.f32")?, load("bias.f32")?);
         let options = Options::new().algorithm(algorithm).input([task.batch, task.layer.height, task.layer.width]);
-        for _ in 0..task.chain {
-            let (link, note) = link(task, &options, &weights, &bias)?;
+        for i in 0..task.chain {
+            let (weights, bias) = task.parameters(i)?;
+            let (link, note) = link(task, &options, &convert(weights), &convert(bias))?;
             chain.links.push(link);
             chain.note = note;
         }

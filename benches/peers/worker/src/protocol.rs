@@ -15,8 +15,10 @@ pub struct Task {
     /// How often the layer is applied to its own output.
     pub chain: usize,
     /// Zeros before and after the image, `[top, left, bottom, right]`: what the layer's padding comes to.
+    #[cfg_attr(not(feature = "peers"), allow(dead_code))]
     pub pads: [usize; 4],
     /// Of a transposed convolution.
+    #[cfg_attr(not(feature = "peers"), allow(dead_code))]
     pub output_padding: [usize; 2],
     /// `x.f32`, `weights.f32` and `bias.f32` as ONNX has them, and `layer.onnx`.
     pub folder: PathBuf,
@@ -40,6 +42,16 @@ impl Task {
             gemmule_bench::Op::ConvTranspose => [c_in, c_out / groups, kh, kw],
             _ => [0; 4],
         }
+    }
+
+    /// Weights and bias of a link of the chain. Each has its own, as the layers of a network have.
+    pub fn parameters(&self, link: usize) -> Result<(Vec<f32>, Vec<f32>)> {
+        let part = |name| -> Result<_> {
+            let all = self.read(name)?;
+            let len = all.len() / self.chain;
+            Ok(all[link * len..][..len].to_vec())
+        };
+        Ok((part("weights.f32")?, part("bias.f32")?))
     }
 
     /// An operand.

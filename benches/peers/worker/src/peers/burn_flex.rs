@@ -22,16 +22,16 @@ fn tensor<const N: usize>(values: Vec<f32>, shape: [usize; N]) -> FlexTensor {
 /// The engine.
 pub fn prepare(task: &Task) -> Result<Box<dyn Runner>> {
     let x = tensor(task.read("x.f32")?, task.input());
-    let links = (0..task.chain).map(|_| link(task)).collect::<Result<_>>()?;
+    let links = (0..task.chain).map(|i| link(task, i)).collect::<Result<_>>()?;
     Ok(Box::new(Chain { y: x.clone(), x, links }))
 }
 
-fn link(task: &Task) -> Result<Link> {
+fn link(task: &Task, i: usize) -> Result<Link> {
     let (layer, pads) = (&task.layer, symmetric_pads(task)?);
     let (kernel, stride, dilation, groups) = (layer.kernel.0, layer.stride.0, layer.dilation.0, layer.groups);
     let parameters = || -> Result<_> {
-        let weights = tensor(task.read("weights.f32")?, task.weights());
-        Ok((weights, tensor(task.read("bias.f32")?, [layer.c_out])))
+        let (weights, bias) = task.parameters(i)?;
+        Ok((tensor(weights, task.weights()), tensor(bias, [layer.c_out])))
     };
     Ok(match layer.op {
         Op::Conv => {

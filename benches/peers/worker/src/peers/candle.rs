@@ -16,7 +16,7 @@ struct Chain {
 /// The engine.
 pub fn prepare(task: &Task) -> Result<Box<dyn Runner>> {
     let x = Tensor::from_vec(task.read("x.f32")?, &task.input(), &Device::Cpu)?;
-    let links = (0..task.chain).map(|_| link(task)).collect::<Result<_>>()?;
+    let links = (0..task.chain).map(|i| link(task, i)).collect::<Result<_>>()?;
     Ok(Box::new(Chain { y: x.clone(), x, links }))
 }
 
@@ -25,7 +25,7 @@ fn same(what: &str, [y, x]: [usize; 2]) -> Result<usize> {
     if y == x { Ok(y) } else { Err(format!("has one {what} for both axes, not {y} and {x}").into()) }
 }
 
-fn link(task: &Task) -> Result<Link> {
+fn link(task: &Task, i: usize) -> Result<Link> {
     let (layer, pads) = (&task.layer, symmetric_pads(task)?);
     let [kernel, stride] = [layer.kernel.0, layer.stride.0].map(|[y, x]| (y, x));
     if !layer.op.is_conv() {
@@ -37,8 +37,9 @@ fn link(task: &Task) -> Result<Link> {
             _ => Box::new(move |x| x.avg_pool2d_with_stride(kernel, stride)),
         });
     }
-    let weights = Tensor::from_vec(task.read("weights.f32")?, &task.weights(), &Device::Cpu)?;
-    let bias = Tensor::from_vec(task.read("bias.f32")?, (1, layer.c_out, 1, 1), &Device::Cpu)?;
+    let (weights, bias) = task.parameters(i)?;
+    let weights = Tensor::from_vec(weights, &task.weights(), &Device::Cpu)?;
+    let bias = Tensor::from_vec(bias, (1, layer.c_out, 1, 1), &Device::Cpu)?;
     let padding = same("padding", pads)?;
     let (stride, dilation) = (same("stride", layer.stride.0)?, same("dilation", layer.dilation.0)?);
     let (groups, output_padding) = (layer.groups, same("output padding", task.output_padding)?);
