@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
@@ -45,6 +46,8 @@ def arguments() -> argparse.Namespace:
     args = parser.parse_args()
     args.target = args.target.resolve()
     unknown = set(args.engines.split(",")) - set(names) - {""}
+    if max(args.threads) > len(os.sched_getaffinity(0)):
+        parser.error(f"--threads: expected at most one a core, {len(os.sched_getaffinity(0))}, got {max(args.threads)}")
     if unknown:
         parser.error(f"--engines: expected some of {' '.join(names)}, got {' '.join(sorted(unknown))}")
     return args

@@ -42,7 +42,8 @@ def group(row: Row) -> str:
         return "one pixel"
     if layer["stride"] != "1":
         return "strided"
-    return layer["kernel"] if layer["kernel"] == "3" and layer["groups"] == 1 else {"1": "1x1"}.get(layer["kernel"], "other kernels")
+    plain = {"1": "1x1", "3": "3x3"} if layer["groups"] == 1 else {}
+    return plain.get(layer["kernel"], "other kernels")
 
 
 def chosen(rows: list[Row], parts: str) -> list[Row]:
@@ -51,16 +52,12 @@ def chosen(rows: list[Row], parts: str) -> list[Row]:
         rows = [row for row in rows if is_named(row["layer"]["name"], parts)]
     by_group: dict[str, list[Row]] = {}
     for row in rows:
-        by_group.setdefault(label(group(row)), []).append(row)
+        by_group.setdefault(group(row), []).append(row)
     while sum(map(len, by_group.values())) > MOST_LAYERS:
         # The largest group loses the row in its middle.
         largest = max(by_group.values(), key=len)
         del largest[len(largest) // 2]
     return [row for name in GROUPS for row in by_group.get(name, [])]
-
-
-def label(kind: str) -> str:
-    return "3x3" if kind == "3" else kind
 
 
 def draw(path: Path, head: Row, rows: list[Row], threads: int, batch: int, parts: str) -> bool:
@@ -77,18 +74,18 @@ def draw(path: Path, head: Row, rows: list[Row], threads: int, batch: int, parts
     for engine in PEERS:
         if engine.name not in engines_of(shown):
             continue
-        points = [(share(row, engine.name), y, row["engines"][engine.name]["exact"])
-                  for row, y in zip(shown, ys) if engine.name in row["engines"]]
-        look = {"marker": "D" if engine.is_rust else "v" if engine.name.endswith("-exact") else "o", "s": 26, "zorder": 3}
-        look |= {"edgecolors": COLOURS[engine.name], "linewidths": 1.1}
+        places = [(row, y) for row, y in zip(shown, ys) if engine.name in row["engines"]]
+        marker = "D" if engine.is_rust else "v" if engine.arguments else "o"
+        look = {"marker": marker, "s": 26, "zorder": 3, "edgecolors": COLOURS[engine.name], "linewidths": 1.1}
         for exact, face in ((True, COLOURS[engine.name]), (False, "none")):
-            some = [(x, y) for x, y, is_exact in points if is_exact == exact]
+            some = [(share(row, engine.name), y) for row, y in places if row["engines"][engine.name]["exact"] == exact]
             axes.scatter([x for x, _ in some], [y for _, y in some], facecolors=face, **look)
         axes.scatter([], [], facecolors=COLOURS[engine.name], label=engine.name, **look)
     axes.set_yticks(ys, [row["layer"]["name"] for row in shown])
     for row, y, before in zip(shown, ys, [None, *shown]):
         if before is None or group(before) != group(row):
-            axes.annotate(label(group(row)), (1.0, y), (4, 0), ("axes fraction", "data"), "offset points", va="center", color="#555555")
+            at = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "va": "center"}
+            axes.annotate(group(row), (1.0, y), (4, 0), color="#555555", **at)
     axes.axvline(1.0, color="#999999", linewidth=0.8, zorder=0)
     axes.set_xlim(0, max(1.08, *(1.05 * share(row, name) for row in shown for name in row["engines"])))
     axes.set_ylim(ys[-1] + 0.7, ys[0] - 0.7)
@@ -96,7 +93,7 @@ def draw(path: Path, head: Row, rows: list[Row], threads: int, batch: int, parts
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    axes.set_xlabel("share of the roof: FMA peak, or copy speed where that is less; hollow: fewer multiplications (not exact)")
+    axes.set_xlabel("share of the roof: FMA peak, or copy speed if that allows less; hollow: a fast algorithm, not exact")
     plural = lambda n, what: f"{n} {what}" + ("" if n == 1 else "s")
     axes.set_title(f"{head['cpu']}, {plural(threads, 'thread')}, {plural(batch, 'image')}, f32", loc="left", fontsize=10)
     figure.legend(loc="outside upper center", ncols=7, frameon=False)

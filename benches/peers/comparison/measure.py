@@ -146,14 +146,16 @@ class Measurement:
         engines = {}
         for name, contender in by_name.items():
             seconds = min(contender.times) / task.chain
+            note = contender.prepared["note"]
+            is_fast = contender.process.engine.is_fast(layer) or "winograd" in note
             impossible = layer.is_conv and flops / seconds > POSSIBLE_SHARE * peak_flops
             engines[name] = {
                 "seconds": seconds,
                 "median_seconds": statistics.median(contender.times) / task.chain,
                 "calls": len(contender.times),
                 "error": contender.error,
-                "exact": not (contender.process.engine.is_fast(layer) or impossible),
-                "note": contender.prepared["note"],
+                "exact": not (is_fast or impossible),
+                "note": note,
             }
         return {
             "layer": layer.layer,

@@ -20,43 +20,47 @@ def winograd(layer: Layer) -> bool:
     return dense and layer.stride == [1, 1] and layer.dilation == [1, 1]
 
 
+def winograd_3x3(layer: Layer) -> bool:
+    return winograd(layer) and layer.kernel == [3, 3]
+
+
 @dataclass(frozen=True)
 class Engine:
     name: str
-    command: Callable[[Path], list[str]]  # from the folder of builds; the number of threads follows
+    build: str = ""  # the worker's, of an engine in Rust
+    module: str = ""  # of one in Python
     is_fast: Callable[[Layer], bool] = never
     crate: str = ""  # whose version the worker's lock file says
-    is_rust: bool = False
     is_roof: bool = False
     arguments: tuple[str, ...] = ()  # after the number of threads
 
+    @property
+    def is_rust(self) -> bool:
+        return bool(self.build)
 
-def worker(name: str, build: str, crate: str = "", is_roof: bool = False) -> Engine:
-    command = lambda target: [str(target / build / "release" / "gemmule-peers"), name]
-    return Engine(name, command, crate=crate, is_rust=True, is_roof=is_roof)
+    def command(self, target: Path) -> list[str]:
+        """From the folder of builds. The number of threads follows."""
+        if self.is_rust:
+            return [str(target / self.build / "release" / "gemmule-peers"), self.name]
+        return [sys.executable, "-m", f"comparison.engines.{self.module}"]
 
 
-def package(name: str, module: str, is_fast: Callable[[Layer], bool] = never, *arguments: str) -> Engine:
-    command = lambda _: [sys.executable, "-m", f"comparison.engines.{module}"]
-    return Engine(name, command, is_fast, arguments=arguments)
-
-
-GEMMULE = worker("gemmule", "plain", "gemmule")
-PEAK = worker("peak", "plain", is_roof=True)
-COPY = worker("copy", "plain", is_roof=True)
-DATA = worker("data", "plain")
+GEMMULE = Engine("gemmule", "plain", crate="gemmule")
+PEAK = Engine("peak", "plain", is_roof=True)
+COPY = Engine("copy", "plain", is_roof=True)
+DATA = Engine("data", "plain")
 
 PEERS = [
-    package("onnxruntime", "onnxruntime"),
-    package("openvino", "openvino"),
-    package("torch", "torch"),
-    package("ncnn", "ncnn", lambda layer: winograd(layer) and layer.kernel == [3, 3]),
-    package("ncnn-exact", "ncnn", never, "exact"),
-    package("mnn", "mnn", winograd),
-    package("mnn-exact", "mnn", never, "exact"),
-    worker("matrixmultiply", "plain", "matrixmultiply"),
-    worker("candle", "native", "candle-core"),
-    worker("burn-flex", "native", "burn-flex"),
-    worker("tract", "native", "tract-onnx"),
-    worker("rten", "native", "rten"),
+    Engine("onnxruntime", module="onnxruntime"),
+    Engine("openvino", module="openvino"),
+    Engine("torch", module="torch"),
+    Engine("ncnn", module="ncnn", is_fast=winograd_3x3),
+    Engine("ncnn-exact", module="ncnn", arguments=("exact",)),
+    Engine("mnn", module="mnn", is_fast=winograd),
+    Engine("mnn-exact", module="mnn", arguments=("exact",)),
+    Engine("matrixmultiply", "plain", crate="matrixmultiply"),
+    Engine("candle", "native", crate="candle-core"),
+    Engine("burn-flex", "native", crate="burn-flex"),
+    Engine("tract", "native", crate="tract-onnx"),
+    Engine("rten", "native", crate="rten"),
 ]
