@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -104,10 +105,9 @@ def main() -> None:
             head["versions"] |= versions
             report.save(path, head, rows)
 
-        try:
-            rows = measure(args, save)
-        except KeyboardInterrupt:
-            sys.exit("\ninterrupted")
+        for signal_number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(signal_number, lambda *_: sys.exit("\ninterrupted"))
+        rows = measure(args, save)
         print(f"\n{len(rows)} rows in {time.monotonic() - start:.0f} s, in {path}")
     print("\n" + head["cpu"] + "; " + ", ".join(f"{k} {v}" for k, v in sorted(head["versions"].items())))
     print("\n".join(["", *report.summary(rows), "", *report.failures(rows)]))
