@@ -148,7 +148,7 @@ class Measurement:
             seconds = min(contender.times) / task.chain
             note = contender.prepared["note"]
             is_fast = contender.process.engine.is_fast(layer) or "winograd" in note
-            impossible = layer.is_conv and flops / seconds > POSSIBLE_SHARE * peak_flops
+            impossible = layer.is_conv and layer.inside * flops / seconds > POSSIBLE_SHARE * peak_flops
             engines[name] = {
                 "seconds": seconds,
                 "median_seconds": statistics.median(contender.times) / task.chain,

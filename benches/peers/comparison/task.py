@@ -24,6 +24,7 @@ class Layer:
     pads: list[int]  # [top, left, bottom, right]
     output_padding: list[int]
     flops: float  # of one image; of a pool, taps
+    inside: float  # the share of them that no padding enters
     parameters: int
 
     @property

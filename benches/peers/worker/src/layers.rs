@@ -20,6 +20,8 @@ struct Described {
     output_padding: [usize; 2],
     /// Of one image.
     flops: f64,
+    /// The share of them that no padding enters: what is left for one who skips it.
+    inside: f64,
     /// Elements of the weights and the bias.
     parameters: usize,
 }
@@ -86,6 +88,19 @@ fn describe(layer: &Layer) -> Result<Described> {
         pads: [top, left, bottom, right],
         output_padding,
         flops: layer.work(1)? * if op.is_conv() { 2.0 } else { 1.0 },
+        inside: match op {
+            Op::ConvTranspose => 1.0,
+            _ => {
+                inside(kernel.0[0], stride.0[0], dilation.0[0], top, height, h)
+                    * inside(kernel.0[1], stride.0[1], dilation.0[1], left, width, w)
+            }
+        },
         parameters,
     })
+}
+
+/// The share of an axis' taps that are inside of the image.
+fn inside(kernel: usize, stride: usize, dilation: usize, pad: isize, input: usize, output: usize) -> f64 {
+    let taps = (0..output).flat_map(|o| (0..kernel).map(move |k| (o * stride + k * dilation).checked_add_signed(-pad)));
+    taps.filter(|tap| tap.is_some_and(|i| i < input)).count() as f64 / (kernel * output) as f64
 }
