@@ -1,0 +1,1 @@
+"""The driver of the peer comparison, and the engines that are Python packages."""
