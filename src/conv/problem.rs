@@ -130,14 +130,7 @@ impl Problem {
     /// threads.
     ///
     /// Panels have `nr` columns.
-    pub fn grid(
-        &self,
-        y: [usize; 4],
-        [rows, columns]: [usize; 2],
-        blocking: &Blocking,
-        nr: usize,
-        whole: bool,
-    ) -> Grid {
+    pub fn grid(&self, y: [usize; 4], [rows, columns]: [usize; 2], blocking: &Blocking, nr: usize) -> Grid {
         let step = |i: usize| if self.transposed { self.window.stride[i] } else { 1 };
         let height = Parts::Phases { len: y[1], step: step(0), most: rows };
         let width = Parts::Phases { len: y[2], step: step(1), most: columns };

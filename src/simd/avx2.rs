@@ -27,6 +27,22 @@ fn mask<const LANES: usize>(_: Avx2, n: usize) -> __m256i {
     unsafe { _mm256_loadu_si256(window.as_ptr().cast()) }
 }
 
+/// Where each 32-bit lane comes from in [`Simd::spread`] of lanes of `LANES`.
+#[inline(always)]
+fn places<const LANES: usize>(_: Avx2, width: usize, i: usize) -> __m256i {
+    static FIRST: [[i32; 8]; 4] =
+        [[0, 1, 2, 3, 4, 5, 6, 7], [0, 0, 2, 2, 4, 4, 6, 6], [0, 0, 0, 0, 4, 4, 4, 4], [0, 0, 0, 0, 0, 0, 0, 0]];
+    // A lane of 64 bits is two of 32, which keep their order.
+    let each = 8 / LANES;
+    let first = &FIRST[(each * width).trailing_zeros() as usize];
+    static WITHIN: [i32; 8] = [0, 1, 0, 1, 0, 1, 0, 1];
+    // SAFETY: the token says that the machine has AVX2; the arrays have eight elements.
+    unsafe {
+        let first = _mm256_add_epi32(_mm256_loadu_si256(first.as_ptr().cast()), _mm256_set1_epi32((each * i) as i32));
+        if each == 2 { _mm256_add_epi32(first, _mm256_loadu_si256(WITHIN.as_ptr().cast())) } else { first }
+    }
+}
+
 #[rustfmt::skip] // a table: one operation a line
 macro_rules! avx2 {
     ($t:ty, $v:ty, $lanes:literal, splat: $splat:ident, load: $load:ident, store: $store:ident, maskload: $maskload:ident,
@@ -80,6 +96,11 @@ macro_rules! avx2 {
             #[inline(always)] fn select(self, m: $v, a: $v, b: $v) -> $v { unsafe { $blend(b, a, m) } }
             #[inline(always)] fn bits(self, m: $v) -> u32 { unsafe { $movemask(m) as u32 } }
             #[inline(always)] fn exponent(self, x: $v) -> $v { unsafe { $from_int($shift::<$mantissa>($to_int(x))) } }
+            #[inline(always)]
+            fn spread(self, v: $v, width: usize, i: usize) -> $v {
+                let places = places::<$lanes>(self, width, i);
+                unsafe { $from_int(_mm256_permutevar8x32_epi32($to_int(v), places)) }
+            }
             #[inline(always)] fn prefetch(self, x: *const $t) { unsafe { _mm_prefetch::<_MM_HINT_T0>(x.cast()) } }
         }
     };

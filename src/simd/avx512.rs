@@ -18,6 +18,28 @@ impl Avx512 {
     }
 }
 
+/// Where each 32-bit lane comes from in [`Simd::spread`] of lanes of `LANES`.
+#[inline(always)]
+fn places<const LANES: usize>(_: Avx512, width: usize, i: usize) -> __m512i {
+    static FIRST: [[i32; 16]; 5] = [
+        [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15],
+        [0, 0, 2, 2, 4, 4, 6, 6, 8, 8, 10, 10, 12, 12, 14, 14],
+        [0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12],
+        [0, 0, 0, 0, 0, 0, 0, 0, 8, 8, 8, 8, 8, 8, 8, 8],
+        [0; 16],
+    ];
+    static WITHIN: [i32; 16] = [0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1];
+    // A lane of 64 bits is two of 32, which keep their order.
+    let each = 16 / LANES;
+    let first = &FIRST[(each * width).trailing_zeros() as usize];
+    // SAFETY: the token says that the machine has AVX-512F; the arrays have sixteen elements.
+    unsafe {
+        let first = _mm512_loadu_si512(first.as_ptr().cast());
+        let first = _mm512_add_epi32(first, _mm512_set1_epi32((each * i) as i32));
+        if each == 2 { _mm512_add_epi32(first, _mm512_loadu_si512(WITHIN.as_ptr().cast())) } else { first }
+    }
+}
+
 #[rustfmt::skip] // a table: one operation a line
 macro_rules! avx512 {
     ($t:ty, $v:ty, $lanes:literal, $mask:ty, splat: $splat:ident, load: $load:ident, store: $store:ident, maskload: $maskload:ident,
@@ -72,6 +94,11 @@ macro_rules! avx512 {
             #[inline(always)] fn select(self, m: $mask, a: $v, b: $v) -> $v { unsafe { $blend(b, m, a) } }
             #[inline(always)] fn bits(self, m: $mask) -> u32 { u32::from(m) }
             #[inline(always)] fn exponent(self, x: $v) -> $v { unsafe { $from_int($shift::<$mantissa>($to_int(x))) } }
+            #[inline(always)]
+            fn spread(self, v: $v, width: usize, i: usize) -> $v {
+                let places = places::<$lanes>(self, width, i);
+                unsafe { $from_int(_mm512_permutexvar_epi32(places, $to_int(v))) }
+            }
             #[inline(always)] fn prefetch(self, x: *const $t) { unsafe { _mm_prefetch::<_MM_HINT_T0>(x.cast()) } }
         }
     };

@@ -80,6 +80,8 @@ pub trait Simd<T>: Copy {
     /// The bit pattern of each lane moved up by the width of the mantissa: `x` whose low bits hold `n + bias` becomes
     /// `2^n`.
     fn exponent(self, x: Self::V) -> Self::V;
+    /// Lane `i` of each run of `width` lanes, in all of them; `width` is a power of two that divides `LANES`, `i` below it.
+    fn spread(self, v: Self::V, width: usize, i: usize) -> Self::V;
     /// A hint that the cache line at `x`, which may point anywhere, will be wanted soon.
     #[inline(always)]
     fn prefetch(self, x: *const T) {
@@ -131,3 +133,39 @@ macro_rules! dispatch {
 
 dispatch!(f32, 23);
 dispatch!(f64, 52);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::element::Element;
+    use alloc::vec;
+    use alloc::vec::Vec;
+
+    /// Every lane of every run, of every width.
+    struct Spread;
+
+    impl<T: Element> Op<T> for Spread {
+        type Out = ();
+        #[inline(always)]
+        fn run<S: Simd<T>>(self, s: S) {
+            let x: Vec<T> = (0..S::LANES).map(|l| T::from_f64(l as f64)).collect();
+            let mut y = vec![T::ZERO; S::LANES];
+            for width in (0..).map(|e| 1 << e).take_while(|&width| width <= S::LANES) {
+                for i in 0..width {
+                    s.store(s.spread(s.load(&x), width, i), &mut y);
+                    for l in 0..S::LANES {
+                        assert!(y[l] == x[l / width * width + i], "{i} of {width} in lane {l} of {}", S::LANES);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn lanes_are_spread_over_their_run() {
+        for level in Level::available() {
+            f32::at(level, Spread);
+            f64::at(level, Spread);
+        }
+    }
+}
