@@ -250,13 +250,18 @@ fn epilogues() {
         if accumulates {
             (epilogue, expected) = (epilogue.write(Write::Accumulate), expected.plus(&old));
         }
-        let leaky = case.pass != Pass::InputGradient && random.below(3) > 0;
-        if leaky {
-            epilogue = epilogue.activation(Activation::LeakyRelu { slope: 0.25 });
-            expected.value = expected.value.map(|&x| if x > 0.0 { x } else { 0.25 * x });
-        }
+        let function = if case.pass == Pass::InputGradient { 0 } else { random.below(5) };
+        let (activation, exact): (_, fn(f64) -> f64) = match function {
+            0 => (Activation::Identity, |x| x),
+            1 => (Activation::Relu, |x| x.max(0.0)),
+            2 => (Activation::Clamp { min: -3.0, max: 8.0 }, |x| x.clamp(-3.0, 8.0)),
+            3 => (Activation::Clamp { min: f32::NAN, max: 1.0 }, |x| x.min(1.0)),
+            _ => (Activation::LeakyRelu { slope: 0.25 }, |x| if x > 0.0 { x } else { 0.25 * x }),
+        };
+        epilogue = epilogue.activation(activation);
+        expected.value = expected.value.map(|&x| exact(x));
         let y = case.run(&data, accumulates.then_some(&old), &epilogue, Run::new().executor(&Serial));
-        expected.assert_near(&y.array(), true, &(&case, accumulates, adds, leaky));
+        expected.assert_near(&y.array(), true, &(&case, accumulates, adds, function));
     }
 }
 

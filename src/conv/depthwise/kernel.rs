@@ -1,5 +1,6 @@
 //! The sums of a block of pixels, vector by vector: an accumulator a pixel, and a vector of weights a tap for all of them.
 
+use crate::activation::Activation;
 use crate::element::Element;
 use crate::simd::{Lattice, Simd};
 
@@ -15,11 +16,57 @@ pub(super) const fn columns(registers: usize) -> usize {
 /// The most of all levels.
 pub(super) const MOST_COLUMNS: usize = columns(32);
 
+/// An activation that is a bound or two, and costs least while sums are in registers.
+#[derive(Clone, Copy)]
+pub(super) enum Bounds<T> {
+    None,
+    Relu,
+    /// The upper one wins. Neither is NaN.
+    Clamp([T; 2]),
+}
+
+impl<T: Element> Bounds<T> {
+    /// Nothing for an activation that is more than that.
+    pub fn of(activation: &Activation<'_, T>) -> Option<Self> {
+        let number = |x: T, or: T| if x.partial_cmp(&x).is_some() { x } else { or };
+        match *activation {
+            Activation::Identity => Some(Bounds::None),
+            Activation::Relu => Some(Bounds::Relu),
+            Activation::Relu6 => Some(Bounds::Clamp([T::ZERO, T::from_f64(6.0)])),
+            Activation::Clamp { min, max } => {
+                Some(Bounds::Clamp([number(min, T::NEG_INFINITY), number(max, -T::NEG_INFINITY)]))
+            }
+            _ => None,
+        }
+    }
+
+    /// The same bits as the activation gives.
+    #[inline(always)]
+    fn apply<S: Simd<T>, const N: usize>(self, s: S, sums: &mut [S::V; N]) {
+        match self {
+            Bounds::None => {}
+            Bounds::Relu => {
+                for i in 0..N {
+                    sums[i] = s.max(sums[i], s.splat(T::ZERO));
+                }
+            }
+            Bounds::Clamp([min, max]) => {
+                let (min, max) = (s.splat(min), s.splat(max));
+                for i in 0..N {
+                    sums[i] = s.min(s.max(sums[i], min), max);
+                }
+            }
+        }
+    }
+}
+
 /// The weights of those taps that lie in the image, and the bias: of all channels of a tile.
 pub(super) struct Weights<'a, T> {
     /// The axes are row and column of taps.
     pub taps: Lattice<'a, T>,
     pub bias: Option<&'a [T]>,
+    /// What is done to the sums.
+    pub bounds: Bounds<T>,
 }
 
 impl<T: Element> Weights<'_, T> {
@@ -92,6 +139,7 @@ fn vectors<T: Element, S: Simd<T>, const P: usize, const V: usize>(
         }
     }
     for v in 0..V {
+        w.bounds.apply(s, &mut acc[v]);
         for p in 0..P {
             s.store(acc[v][p], &mut y[p][c + v * S::LANES..]);
         }
@@ -111,6 +159,7 @@ fn sum_partial<T: Element, S: Simd<T>, const P: usize>(s: S, w: &Weights<'_, T>,
             }
         }
     }
+    w.bounds.apply(s, &mut acc);
     for p in 0..P {
         s.store_partial(acc[p], y[p]);
     }
@@ -173,6 +222,8 @@ pub(super) fn sum_two_rows<T: Element, S: Simd<T>, const W: usize, const K: usiz
                 taps!((upper, i), (lower, i - 1));
             }
         }
+        w.bounds.apply(s, &mut upper);
+        w.bounds.apply(s, &mut lower);
         for k in 0..W {
             s.store(upper[k], &mut y[0][k][c..]);
             s.store(lower[k], &mut y[1][k][c..]);

@@ -17,7 +17,7 @@ pub(super) use tiling::{grid, scratch_len};
 use super::operator::TileJob;
 use crate::element::Element;
 use crate::simd::{Lattice, Op, Simd};
-use kernel::Weights;
+use kernel::{Bounds, Weights};
 use region::{Lines, Region, Stretch, Stretches, Target, TwoRows, room};
 use tiling::Source;
 
@@ -38,6 +38,7 @@ impl<T: Element> Op<T> for Depthwise<'_, '_, T> {
         let (panel, channel) = (operator.plan.packing(operator.plan.algorithm()).panel, place[3].start);
         let packed = operator.packed(0, &class);
         let bias = operator.bias().map(|bias| &bias[channel..][..n]);
+        let bounds = epilogue.in_place().and_then(Bounds::of).unwrap_or(Bounds::None);
         let mut target = Target { tile, place, epilogue, sums };
         for rows in Stretches::new(&sampling[0], outputs[0]) {
             for columns in Stretches::new(&sampling[1], outputs[1]) {
@@ -45,7 +46,7 @@ impl<T: Element> Op<T> for Depthwise<'_, '_, T> {
                 let (counts, steps) = ([rows.valid.len(), columns.valid.len(), 1], [class.count[1] * panel, panel]);
                 let steps = [steps[0] as isize, steps[1] as isize, 0];
                 let taps = Lattice::new(packed, first_tap * panel + channel, counts, steps, n);
-                let weights = Weights { taps, bias };
+                let weights = Weights { taps, bias, bounds };
                 let rows = rows.clone();
                 let mut region = Region { rows, columns, weights, source: &source, sampling: &sampling, first };
                 if n >= S::LANES && region.rows.count > 1 && region.columns.count > 1 && region.slides() {

@@ -1,8 +1,7 @@
 //! Walks a region: outputs of a tile that have the same taps in the image.
 
-use super::kernel::{MOST_COLUMNS, PIXELS, Weights, columns, sum, sum_two_rows};
+use super::kernel::{Bounds, MOST_COLUMNS, PIXELS, Weights, columns, sum, sum_two_rows};
 use super::tiling::Source;
-use crate::activation::Activation;
 use crate::conv::Epilogue;
 use crate::element::Element;
 use crate::simd::{Lattice, Op, Simd};
@@ -140,7 +139,8 @@ impl<T: Element> Target<'_, '_, T> {
         along: usize,
         again: usize,
     ) {
-        if !(in_place && matches!(self.epilogue.in_place(), Some(Activation::Identity))) {
+        // Bounds were applied in registers.
+        if !(in_place && self.epilogue.in_place().is_some_and(|activation| Bounds::of(activation).is_some())) {
             s.call(Finish { target: self, in_place, first, counts: [rows, pixels], along, again });
         }
     }
@@ -164,15 +164,18 @@ impl<T: Element> Op<T> for Finish<'_, '_, '_, T> {
         let Target { tile, place, epilogue, sums } = self.target;
         let [_, _, _, n] = tile.shape();
         let (sums, buffer) = sums.split_at_mut(2 * MOST_COLUMNS * n);
-        let pixels = self.counts[0] * self.counts[1];
-        for (i, sums) in sums.chunks_exact_mut(n).take(pixels).enumerate() {
-            let mut pixel = [0, self.first[0], self.first[1]];
-            pixel[2 - self.along] += i / self.counts[1];
-            pixel[1 + self.along] += i % self.counts[1];
-            if let (true, Some(activation)) = (self.in_place, epilogue.in_place()) {
-                activation.row(s, place[3].start, tile.slice(pixel, 0, n).unwrap_or_default());
-            } else if i >= self.again {
-                epilogue.finish(s, (place, tile), pixel, 0, sums, buffer);
+        let mut sums = sums.chunks_exact_mut(n);
+        for row in 0..self.counts[0] {
+            for i in 0..self.counts[1] {
+                let mut pixel = [0, self.first[0], self.first[1]];
+                pixel[2 - self.along] += row;
+                pixel[1 + self.along] += i;
+                let sums = sums.next().unwrap_or_default();
+                if let (true, Some(activation)) = (self.in_place, epilogue.in_place()) {
+                    activation.row(s, place[3].start, tile.slice(pixel, 0, n).unwrap_or_default());
+                } else if row > 0 || i >= self.again {
+                    epilogue.finish(s, (place, tile), pixel, 0, sums, buffer);
+                }
             }
         }
     }
