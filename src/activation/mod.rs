@@ -110,16 +110,16 @@ impl<T: Element> Activation<'_, T> {
         }
     }
 
-    /// The least and the largest value, where it is nothing but `min(max(x, least), largest)`, neither being NaN.
-    pub(crate) fn bounds(&self) -> Option<[T; 2]> {
-        let infinity = -T::NEG_INFINITY;
+    /// The same as bounds, if it is nothing else.
+    pub(crate) fn bounds(&self) -> Option<Bounds<T>> {
+        // A bound that is NaN bounds nothing.
+        let number = |x: T, or: T| if x.partial_cmp(&x).is_some() { x } else { or };
         match *self {
-            Activation::Relu => Some([T::ZERO, infinity]),
-            Activation::Relu6 => Some([T::ZERO, T::from_f64(6.0)]),
+            Activation::Identity => Some(Bounds::None),
+            Activation::Relu => Some(Bounds::Relu),
+            Activation::Relu6 => Some(Bounds::Clamp([T::ZERO, T::from_f64(6.0)])),
             Activation::Clamp { min, max } => {
-                // A bound that is NaN bounds nothing.
-                let or = |x: T, nothing: T| if x == x { x } else { nothing };
-                Some([or(min, T::NEG_INFINITY), or(max, infinity)])
+                Some(Bounds::Clamp([number(min, T::NEG_INFINITY), number(max, -T::NEG_INFINITY)]))
             }
             _ => None,
         }
@@ -207,6 +207,36 @@ impl<T: Element> Activation<'_, T> {
             let start = place.map(|part| part.start);
             T::activation_backward(level, Backward { act: self, walk: &walk, x: &x, dy: &dy, dx, start, write });
         })
+    }
+}
+
+/// An activation that is a bound or two, and costs least while values are in registers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Bounds<T> {
+    None,
+    Relu,
+    /// The upper one wins. Neither is NaN.
+    Clamp([T; 2]),
+}
+
+impl<T: Element> Bounds<T> {
+    /// The same bits as the activation gives.
+    #[inline(always)]
+    pub fn apply<S: Simd<T>, const N: usize>(self, s: S, values: &mut [S::V; N]) {
+        match self {
+            Bounds::None => {}
+            Bounds::Relu => {
+                for i in 0..N {
+                    values[i] = s.max(values[i], s.splat(T::ZERO));
+                }
+            }
+            Bounds::Clamp([min, max]) => {
+                let (min, max) = (s.splat(min), s.splat(max));
+                for i in 0..N {
+                    values[i] = s.min(s.max(values[i], min), max);
+                }
+            }
+        }
     }
 }
 

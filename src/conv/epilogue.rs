@@ -1,6 +1,6 @@
 //! What happens to a sum before it is written: residual or old value, then the activation.
 
-use crate::activation::Activation;
+use crate::activation::{Activation, Bounds};
 use crate::element::Element;
 use crate::error::Error;
 use crate::gemm::Finish;
@@ -81,14 +81,9 @@ impl<T: Element> Epilogue<'_, T> {
                 Some((residual.data(), &*starts))
             }
         };
-        let bounds = self.activation.bounds();
-        let activation = (bounds.is_none() && self.activation != Activation::Identity).then_some(&self.activation);
-        Some(Finish {
-            addend,
-            accumulates: self.write == Write::Accumulate,
-            bounds,
-            activation: activation.map(|activation| (activation, place[3].start)),
-        })
+        let (bounds, accumulates) = (self.activation.bounds(), self.write == Write::Accumulate);
+        let activation = bounds.is_none().then_some((&self.activation, place[3].start));
+        Some(Finish { addend, accumulates, bounds: bounds.unwrap_or(Bounds::None), activation })
     }
 
     /// What is done to sums that are in their place already, if it needs nothing but them.

@@ -4,6 +4,7 @@
 use super::Blocking;
 use super::algorithm::{Accuracy, Algorithm, Refusal};
 use super::band::reach;
+use super::depthwise::{self, STRIP};
 use super::gemm_tile::Source;
 use super::patches::MAX_SEGMENTS;
 use super::problem::{Problem, TapClass};
@@ -158,31 +159,47 @@ impl Plan {
 
     /// The cost of a lowering, or its refusal.
     ///
-    /// Costs count vector operations for one pixel of one group. The micro-kernel does one a cycle, and takes about
-    /// twenty-five more for each segment of a strip of up to fourteen pixels; a depthwise sum over the taps 0.6;
-    /// `matrixmultiply` reaches about three quarters of our kernel's speed (all measured).
+    /// Costs count vector operations for one pixel of one group; what they leave out are the sizes of the image and of the
+    /// caches. The constants are what was measured on Zen 4, in layers of 4 to 512 channels: a depthwise sum over the taps runs at
+    /// 0.6 of the micro-kernel's speed, `matrixmultiply` at three quarters of it.
     fn consider(&self, algorithm: Algorithm, options: &Options) -> Result<f64, Refusal> {
         let p = &self.problem;
         let bytes = self.packed_len(algorithm).saturating_mul(self.element_bytes);
         if let Some(wanted) = options.max_weight_bytes.filter(|&wanted| bytes > wanted) {
             return Err(Refusal::WeightBytes { given: bytes, wanted });
         }
-        let lanes = (self.register_tile.columns / 2) as f64;
+        let lanes = self.lanes() as f64;
         let (terms, outputs) = (p.terms() as f64, p.outputs_per_group());
-        let multiply = terms * outputs.div_ceil(self.register_tile.columns / 2) as f64;
+        let multiply = terms * outputs.div_ceil(self.lanes()) as f64;
         let copy = 2.0 * terms / lanes + 8.0 * p.window.kernel[0] as f64;
+        // A strip costs as much as two hundred operations and thirty for each segment, whatever its height; narrow levels do two
+        // operations in that time.
+        let each = if self.register_tile.rows < 14 { 2.0 } else { 1.0 } / self.register_tile.rows as f64;
+        let strips = |segments: usize| (200.0 + 30.0 * segments as f64) * each;
         // Taps of a row of the kernel that are one segment.
         let beside = |together: bool| if together && p.window.dilation[1] == 1 { p.window.kernel[1] } else { 1 };
-        let segments = |together: bool| 2.0 * (p.taps() / beside(together)) as f64;
+        let segments = |together: bool| p.taps() / beside(together);
         match algorithm {
             Algorithm::Pointwise if p.transposed => Err(Refusal::Transposed),
             Algorithm::Pointwise if p.window.kernel != [1, 1] => {
                 Err(Refusal::Kernel { given: p.window.kernel, wanted: [1, 1] })
             }
             Algorithm::Pointwise if !unpadded(p.window.padding) => Err(Refusal::Padding),
-            Algorithm::Pointwise => Ok(multiply),
+            Algorithm::Pointwise => Ok(multiply + strips(1)),
+            Algorithm::Depthwise if self.most_inputs() < p.inputs_per_group() => {
+                Err(Refusal::ChannelsPerGroup { given: p.inputs_per_group(), wanted: self.most_inputs() })
+            }
+            Algorithm::Depthwise if p.inputs_per_group() > 1 && depthwise::least_strip(p, lanes as usize) > STRIP => {
+                Err(Refusal::Scratch { given: depthwise::least_strip(p, lanes as usize), wanted: STRIP })
+            }
             Algorithm::Depthwise if p.inputs_per_group() > 1 => {
-                Err(Refusal::ChannelsPerGroup { given: p.inputs_per_group(), wanted: 1 })
+                // Lanes are spread by an instruction, where there is one.
+                let each = match self.level {
+                    Level::Avx512 => 1.2,
+                    Level::Avx2 => 2.0,
+                    _ => 4.0,
+                };
+                Ok(terms * outputs as f64 / lanes * each)
             }
             Algorithm::Depthwise => {
                 // With more than one output a group, inputs are repeated lane by lane in a strip first.
@@ -192,14 +209,25 @@ impl Plan {
             Algorithm::Implicit | Algorithm::Band if p.taps() > MAX_SEGMENTS => {
                 Err(Refusal::Taps { given: p.taps(), wanted: MAX_SEGMENTS })
             }
-            Algorithm::Implicit => Ok(multiply + segments(p.groups == 1)),
+            Algorithm::Implicit => Ok(multiply + strips(segments(p.groups == 1))),
             Algorithm::Band if self.band_len() > self.copy_len() => {
                 Err(Refusal::Scratch { given: self.band_len(), wanted: self.copy_len() })
             }
-            Algorithm::Band => Ok(multiply + segments(true) + 3.0 * p.inputs_per_group() as f64 / lanes),
+            Algorithm::Band => Ok(multiply + strips(segments(true)) + 10.0 * p.inputs_per_group() as f64 / lanes),
             Algorithm::Matrixmultiply if !has_matrixmultiply(self.level) => Err(Refusal::Level { given: self.level }),
-            Algorithm::Matrixmultiply => Ok(multiply / 0.75 + copy),
-            Algorithm::Im2col | Algorithm::Auto => Ok(multiply + copy),
+            Algorithm::Matrixmultiply => Ok(multiply / 0.75 + strips(1) + copy),
+            Algorithm::Im2col | Algorithm::Auto => Ok(multiply + strips(1) + copy),
+        }
+    }
+
+    /// The most inputs of a group for a sum over the taps: one, or as many as there are outputs where they fill a part of a
+    /// vector.
+    fn most_inputs(&self) -> usize {
+        let outputs = self.problem.outputs_per_group();
+        if outputs.is_power_of_two() && outputs <= self.lanes() && self.problem.inputs_per_group() == outputs {
+            outputs
+        } else {
+            1
         }
     }
 
@@ -322,7 +350,7 @@ impl Plan {
         // A tile has a whole panel at least.
         let columns = columns.max(self.packing(self.algorithm).panel.min(self.register_tile.columns));
         match self.algorithm {
-            Algorithm::Depthwise => super::depthwise::scratch_len(&self.blocking, self.lanes()),
+            Algorithm::Depthwise => depthwise::scratch_len(&self.blocking, self.lanes()),
             _ => self.copy_len() + rows * columns + columns,
         }
     }

@@ -1,8 +1,8 @@
 //! What becomes of a sum when it is complete.
 
-use crate::activation::Activation;
+use crate::activation::{Activation, Bounds};
 
-/// `c = activation(clamp(sum + addend + c))`, each step where there is one.
+/// `c = activation(bounds(sum + addend + c))`, each step where there is one.
 ///
 /// All but the activation happens in registers; that is applied to rows once they are stored, while they are in the
 /// first-level cache.
@@ -12,13 +12,12 @@ pub(crate) struct Finish<'a, T> {
     pub addend: Option<(&'a [T], &'a [usize])>,
     /// Whether what is in C is added.
     pub accumulates: bool,
-    /// The least and the largest value. NaN stays.
-    pub bounds: Option<[T; 2]>,
+    pub bounds: Bounds<T>,
     /// Of rows whose first column is this channel.
     pub activation: Option<(&'a Activation<'a, T>, usize)>,
 }
 
 impl<T> Finish<'_, T> {
     /// The sum is stored as it is.
-    pub const NOTHING: Self = Finish { addend: None, accumulates: false, bounds: None, activation: None };
+    pub const NOTHING: Self = Finish { addend: None, accumulates: false, bounds: Bounds::None, activation: None };
 }

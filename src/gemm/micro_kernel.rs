@@ -9,6 +9,7 @@
 
 use super::blocking::rows;
 use super::finish::Finish;
+use crate::activation::Bounds;
 use crate::element::Element;
 use crate::simd::{Op, Simd};
 use crate::tiles::Rows;
@@ -202,11 +203,19 @@ impl<T: Element, const ROWS: usize, const VECTORS: usize> Op<T> for Tiles<'_, '_
                     unrolled!(v in 0..VECTORS, { acc[i][v] = s.add(acc[i][v], more[v]); });
                 });
             }
-            if let Some([min, max]) = t.finish.bounds {
-                let (min, max) = (s.splat(min), s.splat(max));
-                unrolled!(i in 0..ROWS, {
-                    unrolled!(v in 0..VECTORS, { acc[i][v] = s.min(s.max(acc[i][v], min), max); });
-                });
+            match t.finish.bounds {
+                Bounds::None => {}
+                Bounds::Relu => {
+                    unrolled!(i in 0..ROWS, {
+                        unrolled!(v in 0..VECTORS, { acc[i][v] = s.max(acc[i][v], s.splat(T::ZERO)); });
+                    });
+                }
+                Bounds::Clamp([min, max]) => {
+                    let (min, max) = (s.splat(min), s.splat(max));
+                    unrolled!(i in 0..ROWS, {
+                        unrolled!(v in 0..VECTORS, { acc[i][v] = s.min(s.max(acc[i][v], min), max); });
+                    });
+                }
             }
             if whole {
                 unrolled!(i in 0..ROWS, {

@@ -1,6 +1,6 @@
 //! The sums of a block of pixels, vector by vector: an accumulator a pixel, and a vector of weights a tap for all of them.
 
-use crate::activation::Activation;
+use crate::activation::Bounds;
 use crate::element::Element;
 use crate::simd::{Lattice, Simd};
 
@@ -16,53 +16,9 @@ pub(super) const fn columns(registers: usize) -> usize {
 /// The most of all levels.
 pub(super) const MOST_COLUMNS: usize = columns(32);
 
-/// An activation that is a bound or two, and costs least while sums are in registers.
-#[derive(Clone, Copy)]
-pub(super) enum Bounds<T> {
-    None,
-    Relu,
-    /// The upper one wins. Neither is NaN.
-    Clamp([T; 2]),
-}
-
-impl<T: Element> Bounds<T> {
-    /// Nothing for an activation that is more than that.
-    pub fn of(activation: &Activation<'_, T>) -> Option<Self> {
-        let number = |x: T, or: T| if x.partial_cmp(&x).is_some() { x } else { or };
-        match *activation {
-            Activation::Identity => Some(Bounds::None),
-            Activation::Relu => Some(Bounds::Relu),
-            Activation::Relu6 => Some(Bounds::Clamp([T::ZERO, T::from_f64(6.0)])),
-            Activation::Clamp { min, max } => {
-                Some(Bounds::Clamp([number(min, T::NEG_INFINITY), number(max, -T::NEG_INFINITY)]))
-            }
-            _ => None,
-        }
-    }
-
-    /// The same bits as the activation gives.
-    #[inline(always)]
-    fn apply<S: Simd<T>, const N: usize>(self, s: S, sums: &mut [S::V; N]) {
-        match self {
-            Bounds::None => {}
-            Bounds::Relu => {
-                for i in 0..N {
-                    sums[i] = s.max(sums[i], s.splat(T::ZERO));
-                }
-            }
-            Bounds::Clamp([min, max]) => {
-                let (min, max) = (s.splat(min), s.splat(max));
-                for i in 0..N {
-                    sums[i] = s.min(s.max(sums[i], min), max);
-                }
-            }
-        }
-    }
-}
-
 /// The weights of those taps that lie in the image, and the bias: of all channels of a tile.
 pub(super) struct Weights<'a, T> {
-    /// The axes are row and column of taps.
+    /// The axes are row and column of taps, and input of a group.
     pub taps: Lattice<'a, T>,
     pub bias: Option<&'a [T]>,
     /// What is done to the sums.
@@ -70,6 +26,12 @@ pub(super) struct Weights<'a, T> {
 }
 
 impl<T: Element> Weights<'_, T> {
+    /// Inputs of a group.
+    #[inline(always)]
+    fn inputs<const GROUPS: bool>(&self) -> usize {
+        if GROUPS { self.taps.counts()[2] } else { 1 }
+    }
+
     #[inline(always)]
     fn bias<S: Simd<T>>(&self, s: S, c: usize) -> S::V {
         self.bias.map_or(s.splat(T::ZERO), |bias| s.load(&bias[c..]))
@@ -92,10 +54,17 @@ macro_rules! each_vector {
     };
 }
 
-/// `y[p] = bias + sum over taps of x[p, tap] * w[tap]`, taps in row-major order. The axes of `x` are pixel, row and column of
-/// taps. Few pixels have several vectors each, so that sums do not wait for their own last addition.
+/// The inputs of a vector of outputs: with several channels a group (`GROUPS`), input `i` of `width` in all lanes of its group.
 #[inline(always)]
-pub(super) fn sum<T: Element, S: Simd<T>, const P: usize, const V: usize>(
+fn inputs<T: Element, S: Simd<T>, const GROUPS: bool>(s: S, x: S::V, width: usize, i: usize) -> S::V {
+    if GROUPS { s.spread(x, width, i) } else { x }
+}
+
+/// `y[p] = bias + sum over taps of x[p, tap] * w[tap]`, taps in row-major order; of several channels a group, by rows of taps,
+/// inputs and columns of taps. The axes of `x` are pixel, row and column of taps. Few pixels have several vectors each, so that
+/// sums do not wait for their own last addition.
+#[inline(always)]
+pub(super) fn sum<T: Element, S: Simd<T>, const P: usize, const V: usize, const GROUPS: bool>(
     s: S,
     w: &Weights<'_, T>,
     x: Lattice<'_, T>,
@@ -106,34 +75,35 @@ pub(super) fn sum<T: Element, S: Simd<T>, const P: usize, const V: usize>(
         assert!(y.len() == n);
     }
     if n < S::LANES {
-        sum_partial::<T, S, P>(s, w, x, y);
+        sum_partial::<T, S, P, GROUPS>(s, w, x, y);
     } else if V == 1 || n < V * S::LANES {
-        each_vector!(n, S::LANES, |c| { vectors::<T, S, P, 1>(s, w, x, &mut y, c) });
+        each_vector!(n, S::LANES, |c| { vectors::<T, S, P, 1, GROUPS>(s, w, x, &mut y, c) });
     } else {
-        each_vector!(n, V * S::LANES, |c| { vectors::<T, S, P, V>(s, w, x, &mut y, c) });
+        each_vector!(n, V * S::LANES, |c| { vectors::<T, S, P, V, GROUPS>(s, w, x, &mut y, c) });
     }
 }
 
 /// `V` vectors, of the channels from `c` on.
 #[inline(always)]
-fn vectors<T: Element, S: Simd<T>, const P: usize, const V: usize>(
+fn vectors<T: Element, S: Simd<T>, const P: usize, const V: usize, const GROUPS: bool>(
     s: S,
     w: &Weights<'_, T>,
     x: Lattice<'_, T>,
     y: &mut [&mut [T]; P],
     c: usize,
 ) {
-    let [_, rows, columns] = x.counts();
+    let ([_, rows, columns], width) = (x.counts(), w.inputs::<GROUPS>());
     let mut acc = [[s.splat(T::ZERO); P]; V];
     for v in 0..V {
         acc[v] = [w.bias(s, c + v * S::LANES); P];
     }
     for i in 0..rows {
-        for j in 0..columns {
+        for (input, j) in (0..width).flat_map(|input| (0..columns).map(move |j| (input, j))) {
             for v in 0..V {
-                let w = s.load(&w.taps.get([i, j, 0])[c + v * S::LANES..]);
+                let w = s.load(&w.taps.get([i, j, input])[c + v * S::LANES..]);
                 for p in 0..P {
-                    acc[v][p] = s.mul_add(s.load(&x.get([p, i, j])[c + v * S::LANES..]), w, acc[v][p]);
+                    let x = s.load(&x.get([p, i, j])[c + v * S::LANES..]);
+                    acc[v][p] = s.mul_add(inputs::<T, S, GROUPS>(s, x, width, input), w, acc[v][p]);
                 }
             }
         }
@@ -148,14 +118,20 @@ fn vectors<T: Element, S: Simd<T>, const P: usize, const V: usize>(
 
 /// The same for less channels than a vector has.
 #[inline(always)]
-fn sum_partial<T: Element, S: Simd<T>, const P: usize>(s: S, w: &Weights<'_, T>, x: Lattice<'_, T>, y: [&mut [T]; P]) {
-    let [_, rows, columns] = x.counts();
+fn sum_partial<T: Element, S: Simd<T>, const P: usize, const GROUPS: bool>(
+    s: S,
+    w: &Weights<'_, T>,
+    x: Lattice<'_, T>,
+    y: [&mut [T]; P],
+) {
+    let ([_, rows, columns], width) = (x.counts(), w.inputs::<GROUPS>());
     let mut acc = [w.bias.map_or(s.splat(T::ZERO), |bias| s.load_partial(bias)); P];
     for i in 0..rows {
-        for j in 0..columns {
-            let w = s.load_partial(w.taps.get([i, j, 0]));
+        for (input, j) in (0..width).flat_map(|input| (0..columns).map(move |j| (input, j))) {
+            let w = s.load_partial(w.taps.get([i, j, input]));
             for p in 0..P {
-                acc[p] = s.mul_add(s.load_partial(x.get([p, i, j])), w, acc[p]);
+                let x = s.load_partial(x.get([p, i, j]));
+                acc[p] = s.mul_add(inputs::<T, S, GROUPS>(s, x, width, input), w, acc[p]);
             }
         }
     }
@@ -178,7 +154,7 @@ macro_rules! move_down {
 /// all sums of a row of taps and once for both rows. `x` has the axes column, row of inputs (one more than of taps), and
 /// column of taps, and at least a vector of channels. `K` columns of taps are unrolled; 0 stands for any number.
 #[inline(always)]
-pub(super) fn sum_two_rows<T: Element, S: Simd<T>, const W: usize, const K: usize>(
+pub(super) fn sum_two_rows<T: Element, S: Simd<T>, const W: usize, const K: usize, const GROUPS: bool>(
     s: S,
     w: &Weights<'_, T>,
     x: Lattice<'_, T>,
@@ -188,25 +164,26 @@ pub(super) fn sum_two_rows<T: Element, S: Simd<T>, const W: usize, const K: usiz
     let [_, rows, columns] = x.counts();
     let columns = if K > 0 { K } else { columns };
     assert!(columns == x.counts()[2]);
-    let [tap_rows, tap_columns, _] = w.taps.counts();
+    let ([tap_rows, tap_columns, _], width) = (w.taps.counts(), w.inputs::<GROUPS>());
     assert!(rows == tap_rows + 1 && columns == tap_columns);
     for y in y.as_flattened() {
         assert!(y.len() == n);
     }
     each_vector!(n, S::LANES, |c| {
         let [mut upper, mut lower] = [[w.bias(s, c); W]; 2];
-        for i in 0..rows {
+        for (i, input) in (0..rows).flat_map(|i| (0..width).map(move |input| (i, input))) {
             let mut row = [s.splat(T::ZERO); W];
             for j in 1..W {
-                row[j] = s.load(&x.get([j - 1, i, 0])[c..]);
+                row[j] = inputs::<T, S, GROUPS>(s, s.load(&x.get([j - 1, i, 0])[c..]), width, input);
             }
             macro_rules! taps {
                 ($(($acc:ident, $i:expr)),*) => {
                     for j in 0..columns {
                         move_down!(row, W, 1 2 3 4 5);
-                        row[W - 1] = s.load(&x.get([W - 1, i, j])[c..]);
+                        let last = s.load(&x.get([W - 1, i, j])[c..]);
+                        row[W - 1] = inputs::<T, S, GROUPS>(s, last, width, input);
                         $(
-                            let tap = s.load(&w.taps.get([$i, j, 0])[c..]);
+                            let tap = s.load(&w.taps.get([$i, j, input])[c..]);
                             for k in 0..W {
                                 $acc[k] = s.mul_add(row[k], tap, $acc[k]);
                             }

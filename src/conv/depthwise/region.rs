@@ -1,6 +1,6 @@
 //! Walks a region: outputs of a tile that have the same taps in the image.
 
-use super::kernel::{Bounds, MOST_COLUMNS, PIXELS, Weights, columns, sum, sum_two_rows};
+use super::kernel::{MOST_COLUMNS, PIXELS, Weights, columns, sum, sum_two_rows};
 use super::tiling::Source;
 use crate::conv::Epilogue;
 use crate::element::Element;
@@ -140,7 +140,7 @@ impl<T: Element> Target<'_, '_, T> {
         again: usize,
     ) {
         // Bounds were applied in registers.
-        if !(in_place && self.epilogue.in_place().is_some_and(|activation| Bounds::of(activation).is_some())) {
+        if !(in_place && self.epilogue.in_place().is_some_and(|activation| activation.bounds().is_some())) {
             s.call(Finish { target: self, in_place, first, counts: [rows, pixels], along, again });
         }
     }
@@ -182,12 +182,12 @@ impl<T: Element> Op<T> for Finish<'_, '_, '_, T> {
 }
 
 /// A region line by line: any taps, any channels.
-pub(super) struct Lines<'r, 't, 'a, 'b, T> {
+pub(super) struct Lines<'r, 't, 'a, 'b, T, const GROUPS: bool> {
     pub region: &'r Region<'a, T>,
     pub target: &'t mut Target<'a, 'b, T>,
 }
 
-impl<T: Element> Op<T> for Lines<'_, '_, '_, '_, T> {
+impl<T: Element, const GROUPS: bool> Op<T> for Lines<'_, '_, '_, '_, T, GROUPS> {
     type Out = ();
 
     #[inline(always)]
@@ -213,10 +213,10 @@ impl<T: Element> Op<T> for Lines<'_, '_, '_, '_, T> {
                 pixel[along] += start;
                 let (w, x, again) = (&region.weights, x.part(start, pixels), done - start);
                 match pixels {
-                    1 => line_block::<T, S, 1, 4>(s, target, w, x, pixel, along, again),
-                    2 => line_block::<T, S, 2, 4>(s, target, w, x, pixel, along, again),
-                    4 => line_block::<T, S, 4, 2>(s, target, w, x, pixel, along, again),
-                    _ => line_block::<T, S, PIXELS, 1>(s, target, w, x, pixel, along, again),
+                    1 => line_block::<T, S, 1, 4, GROUPS>(s, target, w, x, pixel, along, again),
+                    2 => line_block::<T, S, 2, 4, GROUPS>(s, target, w, x, pixel, along, again),
+                    4 => line_block::<T, S, 4, 2, GROUPS>(s, target, w, x, pixel, along, again),
+                    _ => line_block::<T, S, PIXELS, 1, GROUPS>(s, target, w, x, pixel, along, again),
                 }
                 done = start + pixels;
             }
@@ -226,7 +226,7 @@ impl<T: Element> Op<T> for Lines<'_, '_, '_, '_, T> {
 
 /// `P` pixels of a line, the first of which are finished already.
 #[inline(always)]
-fn line_block<T: Element, S: Simd<T>, const P: usize, const V: usize>(
+fn line_block<T: Element, S: Simd<T>, const P: usize, const V: usize, const GROUPS: bool>(
     s: S,
     target: &mut Target<'_, '_, T>,
     w: &Weights<'_, T>,
@@ -236,18 +236,18 @@ fn line_block<T: Element, S: Simd<T>, const P: usize, const V: usize>(
     again: usize,
 ) {
     let (in_place, [y]) = target.block::<1, P>(pixel, along, x.len());
-    sum::<T, S, P, V>(s, w, x, y);
+    sum::<T, S, P, V, GROUPS>(s, w, x, y);
     target.finish(s, in_place, pixel, [1, P], along, again);
 }
 
 /// Two rows of a region at a time. It must slide, and have a vector of channels and two pixels along both axes at least, and
 /// `K` columns of taps or, where that is 0, any number.
-pub(super) struct TwoRows<'r, 't, 'a, 'b, T, const K: usize> {
+pub(super) struct TwoRows<'r, 't, 'a, 'b, T, const K: usize, const GROUPS: bool> {
     pub region: &'r Region<'a, T>,
     pub target: &'t mut Target<'a, 'b, T>,
 }
 
-impl<T: Element, const K: usize> Op<T> for TwoRows<'_, '_, '_, '_, T, K> {
+impl<T: Element, const K: usize, const GROUPS: bool> Op<T> for TwoRows<'_, '_, '_, '_, T, K, GROUPS> {
     type Out = ();
 
     #[inline(always)]
@@ -271,11 +271,15 @@ impl<T: Element, const K: usize> Op<T> for TwoRows<'_, '_, '_, '_, T, K> {
                 let column = starts[1] + if turned[1] { width - i - count } else { i };
                 let (w, x, pixel) = (&region.weights, x.part(i, count), [row, column]);
                 match count {
-                    2 => two_rows_block::<T, S, 2, K>(s, target, w, x, pixel, turned),
-                    3 => two_rows_block::<T, S, 3, K>(s, target, w, x, pixel, turned),
-                    5 if columns(S::REGISTERS) > 4 => two_rows_block::<T, S, 5, K>(s, target, w, x, pixel, turned),
-                    6 if columns(S::REGISTERS) > 4 => two_rows_block::<T, S, 6, K>(s, target, w, x, pixel, turned),
-                    _ => two_rows_block::<T, S, 4, K>(s, target, w, x, pixel, turned),
+                    2 => two_rows_block::<T, S, 2, K, GROUPS>(s, target, w, x, pixel, turned),
+                    3 => two_rows_block::<T, S, 3, K, GROUPS>(s, target, w, x, pixel, turned),
+                    5 if columns(S::REGISTERS) > 4 => {
+                        two_rows_block::<T, S, 5, K, GROUPS>(s, target, w, x, pixel, turned)
+                    }
+                    6 if columns(S::REGISTERS) > 4 => {
+                        two_rows_block::<T, S, 6, K, GROUPS>(s, target, w, x, pixel, turned)
+                    }
+                    _ => two_rows_block::<T, S, 4, K, GROUPS>(s, target, w, x, pixel, turned),
                 }
                 i += count;
             }
@@ -284,7 +288,7 @@ impl<T: Element, const K: usize> Op<T> for TwoRows<'_, '_, '_, '_, T, K> {
 }
 
 #[inline(always)]
-fn two_rows_block<T: Element, S: Simd<T>, const W: usize, const K: usize>(
+fn two_rows_block<T: Element, S: Simd<T>, const W: usize, const K: usize, const GROUPS: bool>(
     s: S,
     target: &mut Target<'_, '_, T>,
     w: &Weights<'_, T>,
@@ -299,6 +303,6 @@ fn two_rows_block<T: Element, S: Simd<T>, const W: usize, const K: usize>(
     if turned[1] {
         y.iter_mut().for_each(|row| row.reverse());
     }
-    sum_two_rows::<T, S, W, K>(s, w, x, y);
+    sum_two_rows::<T, S, W, K, GROUPS>(s, w, x, y);
     target.finish(s, in_place, pixel, [2, W], 1, 0);
 }

@@ -17,7 +17,7 @@ use crate::window::{Axis, Sampling};
 use core::ops::Range;
 
 /// Elements of a strip, at most: it stays in the second-level cache.
-const STRIP: usize = 1 << 14;
+pub(in super::super) const STRIP: usize = 1 << 14;
 /// Channels of a tile, at most.
 const CHANNELS: usize = 384;
 /// Channels of a tile where more of them do not stay in the cache, but these do.
@@ -28,6 +28,12 @@ const CACHE: usize = 32 << 10;
 const TILES: usize = 16;
 /// Multiplications of a tile, at least, where that leaves fewer tiles: some microseconds.
 const TILE_WORK: usize = 1 << 17;
+
+/// Elements of the strip of a single output, of the fewest channels.
+pub(in super::super) fn least_strip(p: &Problem, lanes: usize) -> usize {
+    let axis = |i: usize| (p.window.kernel[i] - 1).saturating_mul(p.window.dilation[i]).saturating_add(1);
+    axis(0).saturating_mul(axis(1)).saturating_mul(lanes)
+}
 
 /// Elements of scratch memory that a tile needs: a strip, the sums of a block of pixels, and a pixel beside them.
 pub(in super::super) fn scratch_len(blocking: &Blocking, lanes: usize) -> usize {
@@ -59,7 +65,7 @@ pub(in super::super) fn grid<T: Element>(
     }
     let tiles = [p.outputs.div_ceil(channels), width.div_ceil(columns), step[0], step[1]];
     let tiles = tiles.into_iter().fold(1, usize::saturating_mul);
-    let work = [p.taps(), p.outputs, y[1], y[2]].into_iter().fold(1, usize::saturating_mul);
+    let work = [p.terms(), p.outputs, y[1], y[2]].into_iter().fold(1, usize::saturating_mul);
     // Rows are best summed up in pairs.
     let rows = height.div_ceil((work / TILE_WORK).clamp(1, TILES).div_ceil(tiles));
     let mut rows = rows.next_multiple_of(2).min(height);
@@ -77,7 +83,7 @@ pub(in super::super) fn grid<T: Element>(
         while columns > 1 && !fits(rows, columns, channels) {
             columns = columns.div_ceil(2);
         }
-        most_channels = if fits(rows, columns, channels) {
+        most_channels = if fits(rows, columns, channels) || p.inputs_per_group() > 1 {
             Parts::Blocks { len: p.outputs, block: p.outputs, unit: lanes, most: channels / lanes }
         } else {
             Parts::up_to(p.outputs, 1)
@@ -89,7 +95,12 @@ pub(in super::super) fn grid<T: Element>(
 
 /// Whether the channels of a pixel do not lie side by side, one for each output.
 fn needs_strip<T>(p: &Problem, x: &View<'_, T>) -> bool {
-    (x.strides()[3] != 1 && p.inputs > 1) || p.outputs_per_group() > 1
+    (x.strides()[3] != 1 && p.inputs > 1) || repeat(p) > 1
+}
+
+/// Outputs of one input.
+fn repeat(p: &Problem) -> usize {
+    p.outputs_per_group() / p.inputs_per_group()
 }
 
 /// `len` in even stretches of whole units, of at most `most`: the longest of them.
@@ -149,7 +160,7 @@ impl<'a, T: Element> Source<'a, T> {
         outputs: [[usize; 2]; 2],
         strip: &'a mut [T],
     ) -> Self {
-        let (image, repeat, n) = (image.start, p.outputs_per_group(), channels.count);
+        let (image, repeat, n) = (image.start, repeat(p), channels.count);
         let [_, row, column, _] = x.strides();
         if n == 1 || !needs_strip(p, &x) {
             let start = x.at([image, 0, 0, channels.start / repeat]);
