@@ -1,4 +1,4 @@
-//! Depthwise layers across every edge of their blocks and tiles: forward, transposed and the gradient of the input, to the
+//! Depthwise layers, and groups of a few channels, across every edge of their blocks and tiles: forward, transposed and the gradient of the input, to the
 //! bit on small integers.
 
 mod common;
@@ -48,7 +48,7 @@ impl Case {
             }
         };
         // The gradient of an input with more than one output is a sum over them.
-        if self.pass == Pass::InputGradient && layer.outputs > 1 {
+        if self.pass == Pass::InputGradient && layer.outputs > layer.inputs {
             return None;
         }
         (layer.y_shape().iter().chain(&shape).all(|&d| d > 0)).then_some(shape)
@@ -131,6 +131,16 @@ impl Case {
     }
 }
 
+/// Elements of a vector of `f64`, at least.
+fn lanes(level: Level) -> usize {
+    match level {
+        Level::Scalar => 1,
+        Level::Portable => 2,
+        Level::Avx512 => 8,
+        _ => 4,
+    }
+}
+
 /// A layer of any geometry with images of this size, in any way.
 fn any_case(random: &mut Random, size: [usize; 2], channels: usize) -> Case {
     let kernel = |random: &mut Random| random.pick(&[1, 2, 3, 3, 3, 5, 7]);
@@ -139,21 +149,25 @@ fn any_case(random: &mut Random, size: [usize; 2], channels: usize) -> Case {
     let mut pairs = || [kernel(random), random.pick(&[1, 1, 1, 2, 3]), random.pick(&[1, 1, 1, 2])];
     let [rows, columns] = [pairs(), pairs()];
     let columns = if square { rows } else { columns };
-    let outputs = random.pick(&[1, 1, 1, 2, 3]);
+    let level = random.pick(&levels());
+    // Several channels a group, which must fit into a vector of either type.
+    let most = lanes(level).ilog2() as usize;
+    let several = 1 << random.below(most + 1);
+    let (inputs, outputs) = if random.below(3) == 0 { (several, several) } else { (1, random.pick(&[1, 1, 1, 2, 3])) };
     let layer = Layer {
-        groups: channels,
+        groups: channels.div_ceil(inputs),
         batch: 1 + random.below(2),
         kernel: [rows[0], columns[0]],
         stride: [rows[1], columns[1]],
         dilation: [rows[2], columns[2]],
         padding: [[random.pick(&pads), random.pick(&pads)], [random.pick(&pads), random.pick(&pads)]],
         seed: random.bits(),
-        ..Layer::new([1, outputs], [1, 1], size)
+        ..Layer::new([inputs, outputs], [1, 1], size)
     };
     Case {
         layer,
         pass: random.pick(&PASSES),
-        level: random.pick(&levels()),
+        level,
         blocking: (random.below(2) == 0).then(|| [9, 9, 40].map(|most| 1 + random.below(most))),
         x: random.pick(&[Layout::Nhwc, Layout::Nhwc, Layout::Nchw, Layout::Slice, Layout::Strange]),
         y: random.pick(&[Layout::Nhwc, Layout::Nhwc, Layout::Nchw, Layout::Slice, Layout::Strange]),
@@ -214,6 +228,21 @@ fn every_channel_tail() {
         // Several vectors of one pixel, and more channels than a tile has.
         for channels in [64, 65, 79, 130, 400] {
             plain(level, channels, 3, [3, 4]).check_both();
+        }
+    }
+}
+
+#[test]
+fn every_number_of_channels_a_group() {
+    for level in levels() {
+        for each in [2, 4, 8].into_iter().filter(|&each| each <= lanes(level)) {
+            for groups in 1..=17 {
+                for (kernel, pass) in [1, 3, 5].into_iter().flat_map(|kernel| PASSES.map(|pass| (kernel, pass))) {
+                    let mut case = Case { pass, ..plain(level, groups, kernel, [5, 7]) };
+                    (case.layer.inputs, case.layer.outputs) = (each, each);
+                    case.check_both();
+                }
+            }
         }
     }
 }
