@@ -9,7 +9,7 @@
 use super::Algorithm;
 use super::band::Band;
 use super::im2col::Im2col;
-use super::operator::TileJob;
+use super::operator::{Operator, TileJob};
 use super::patches::Patches;
 use super::problem::TapClass;
 use crate::element::Element;
@@ -77,32 +77,31 @@ impl TileProblem<'_> {
     /// Patches of the image.
     #[inline(always)]
     fn in_place<T: Element, S: Simd<T>>(&self, s: S, job: TileJob<T>) {
+        let x = job.x;
         // An axis of one pixel is never stepped along, so its stride may be any number: here it is none.
-        let strides = [1, 2].map(|i| if job.x.shape()[i] > 1 { job.x.strides()[i] } else { 0 });
+        let strides = [1, 2].map(|i| if x.shape()[i] > 1 { x.strides()[i] } else { 0 });
         let patches = Patches {
             sampling: self.sampling,
             first: self.first,
             count: self.count,
-            origin: job.x.at([job.place[0].start, 0, 0, self.channels.start]),
+            origin: x.at([job.place[0].start, 0, 0, self.channels.start]),
             strides,
             channels: self.channels.len(),
         };
-        let TileJob { operator, x, epilogue, place, tile, scratch, .. } = job;
-        self.multiply(s, &patches, x.data(), TileJob { operator, axes: job.axes, x, epilogue, place, tile, scratch });
+        self.multiply(s, &patches, x.data(), job);
     }
 
     /// Patches of a copy.
     #[inline(always)]
     fn by_band<T: Element, S: Simd<T>>(&self, s: S, job: TileJob<T>) {
-        let TileJob { operator, axes, x, epilogue, place, tile, scratch } = job;
         let band = Band::new(self.sampling, self.first, self.count);
         let channels = self.channels.len();
-        let (copy, scratch) = scratch.split_at_mut(operator.plan.copy_len());
-        band.copy(&x, place[0].start, self.channels.clone(), copy);
+        let (copy, scratch) = job.scratch.split_at_mut(job.operator.plan.copy_len());
+        band.copy(&job.x, job.place[0].start, self.channels.clone(), copy);
         let sampling = &band.sampling(self.sampling, self.first);
         let strides = [band.width() * channels, channels];
         let patches = Patches { sampling, first: [0; 2], count: self.count, origin: 0, strides, channels };
-        self.multiply(s, &patches, copy, TileJob { operator, axes, x, epilogue, place, tile, scratch });
+        self.multiply(s, &patches, copy, TileJob { scratch, ..job });
     }
 
     /// All terms at once, into the output where its channels are contiguous.
@@ -112,17 +111,18 @@ impl TileProblem<'_> {
         let (mut a_at, mut c_at, mut more) = ([0; MAX_ROWS], [0; MAX_ROWS], [0; MAX_ROWS]);
         let m = self.count[0] * self.count[1];
         patches.starts(&mut a_at[..m]);
-        let a = A { data, starts: &a_at[..m], classes: patches, most_rows: strip_rows::<T>(patches) };
+        let a = A { data, starts: &a_at[..m], classes: patches, most_rows: strip_rows::<T>(patches), term: 0 };
         let bias = operator.bias().map(|bias| &bias[place[3].range()]);
         let start = bias.map_or(Start::Zero, Start::Bias);
         if let Some(finish) = epilogue.in_registers(place, patches.lines(), &mut more[..m])
             && let Some(mut rows) = tile.rows(&mut c_at[..m], patches.lines())
         {
-            return self.product(s, operator, a, 0, &mut rows, start, &finish);
+            return self.product(s, operator, a, C { rows: &mut rows, start, finish: &finish });
         }
         let (sums, buffer) = scratch.split_at_mut(m * self.n);
         (0..m).for_each(|i| c_at[i] = i * self.n);
-        self.product(s, operator, a, 0, &mut Rows::new(sums, &c_at[..m], self.n), start, &Finish::NOTHING);
+        let rows = &mut Rows::new(sums, &c_at[..m], self.n);
+        self.product(s, operator, a, C { rows, start, finish: &Finish::NOTHING });
         let pixels = patches.lines().flat_map(|(oy, oxs)| oxs.map(move |ox| [0, oy, ox]));
         for (pixel, sums) in pixels.zip(sums.chunks_exact_mut(self.n)) {
             epilogue.finish(s, (place, &mut *tile), pixel, 0, sums, buffer);
@@ -166,35 +166,34 @@ impl TileProblem<'_> {
                 continue;
             }
             let classes = &Plain { rows: m, k };
-            let a = A { data: a, starts: &a_at[..m], classes, most_rows: MAX_ROWS };
+            let a = A { data: a, starts: &a_at[..m], classes, most_rows: MAX_ROWS, term };
             let rows = &mut Rows::new(sums, &c_at[..m], n);
-            self.product(s, operator, a, term, rows, Start::C, &Finish::NOTHING);
+            self.product(s, operator, a, C { rows, start: Start::C, finish: &Finish::NOTHING });
         }
         for (i, sums) in sums.chunks_exact_mut(n).enumerate() {
             epilogue.finish(s, (place, &mut *tile), [0, i / width, i % width], 0, sums, buffer);
         }
     }
 
-    /// The product of A and the weights' rows from `term` on.
-    #[allow(clippy::too_many_arguments)]
+    /// The product of A and the weights.
     #[inline(always)]
-    fn product<T: Element, S: Simd<T>>(
-        &self,
-        s: S,
-        operator: &super::operator::Operator<T>,
-        a: A<T>,
-        term: usize,
-        c: &mut Rows<T>,
-        start: Start<T>,
-        finish: &Finish<T>,
-    ) {
+    fn product<T: Element, S: Simd<T>>(&self, s: S, operator: &Operator<T>, a: A<T>, c: C<T>) {
         let plan = &operator.plan;
         let nr = RegisterTile::new::<T>(plan.level()).columns;
-        let panel_len = self.class.taps() * self.channels.len() * nr;
-        let b = &operator.packed(self.group, self.class)[self.column / nr * panel_len + term * nr..];
-        let A { data, starts, classes, most_rows } = a;
-        let group = plan.blocking.panels(self.class.taps() * self.channels.len(), nr);
-        s.call(Gemm { a: data, a_at: starts, classes, most_rows, b, panel_len, group, c, n: self.n, start, finish });
+        let k = self.class.taps() * self.channels.len();
+        s.call(Gemm {
+            a: a.data,
+            a_at: a.starts,
+            classes: a.classes,
+            most_rows: a.most_rows,
+            b: &operator.packed(self.group, self.class)[self.column / nr * k * nr + a.term * nr..],
+            panel_len: k * nr,
+            group: plan.blocking.panels(k, nr),
+            c: c.rows,
+            n: self.n,
+            start: c.start,
+            finish: c.finish,
+        });
     }
 }
 
@@ -204,6 +203,15 @@ struct A<'a, T> {
     starts: &'a [usize],
     classes: &'a dyn Classes,
     most_rows: usize,
+    /// The row of the weights that their first term meets.
+    term: usize,
+}
+
+/// The rows of C.
+struct C<'a, 'c, T> {
+    rows: &'a mut Rows<'c, T>,
+    start: Start<'a, T>,
+    finish: &'a Finish<'a, T>,
 }
 
 /// The most rows of a strip. Pixels that are a multiple of 4 KB apart all fall into one set of the first-level cache, which has
