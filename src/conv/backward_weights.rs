@@ -9,7 +9,7 @@
 //! whatever the tiles. With one channel a group it is a sum over the pixels, vectorized over all channels.
 
 use super::plan::Plan;
-use super::problem::channel_parts;
+use super::problem::{TILES, channel_parts};
 use super::{Blocking, Conv2d, Options, WeightsMut};
 use crate::element::Element;
 use crate::error::Error;
@@ -105,7 +105,7 @@ impl<T: Element> PreparedBackwardWeights<T> {
         let columns = Parts::up_to(kw, ROWS / i.min(ROWS));
         let height = Parts::up_to(kh, ROWS / (i.min(ROWS) * kw.min(ROWS / i.min(ROWS))));
         let tiles = height.count() * columns.count() * rows.count() * self.conv.problem.groups;
-        Grid([height, columns, rows, channel_parts(o, block, tiles, &self.plan.blocking, nr)])
+        Grid([height, columns, rows, channel_parts(o, block, TILES / tiles.max(1), &self.plan.blocking, nr)])
     }
 
     /// The level that it runs at.

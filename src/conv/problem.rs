@@ -136,18 +136,23 @@ impl Problem {
         let width = Parts::Phases { len: y[2], step: step(1), most: columns };
         let (groups, block) = (self.groups, self.outputs_per_group());
         let tiles = y[0].saturating_mul(height.count()).saturating_mul(width.count()).saturating_mul(groups);
-        Grid([Parts::up_to(y[0], 1), height, width, channel_parts(self.outputs, block, tiles, blocking, nr)])
+        // Cuts by channels must be worth a tile's cost.
+        let work = [y[1], y[2], self.terms(), self.outputs].into_iter().fold(y[0], usize::saturating_mul);
+        let cuts = (TILES / tiles.max(1)).min(work / TILE_WORK);
+        Grid([Parts::up_to(y[0], 1), height, width, channel_parts(self.outputs, block, cuts, blocking, nr)])
     }
 }
 
 /// Tiles that a problem is cut into at least, where it is large enough.
-const TILES: usize = 16;
+pub(super) const TILES: usize = 16;
+/// Multiplications of a tile that was cut from a larger one: about a microsecond.
+const TILE_WORK: usize = 1 << 16;
 
-/// How `len` output channels, in groups of `block`, are cut into whole panels of `nr`. Where the other axes give few
-/// `tiles`, each is cut by channels too, down to two panels.
-pub(super) fn channel_parts(len: usize, block: usize, tiles: usize, blocking: &Blocking, nr: usize) -> Parts {
+/// How `len` output channels, in groups of `block`, are cut into whole panels of `nr`: into `cuts` stretches, if that leaves
+/// two panels each.
+pub(super) fn channel_parts(len: usize, block: usize, cuts: usize, blocking: &Blocking, nr: usize) -> Parts {
     let panels = block.div_ceil(nr);
-    let cuts = (TILES / tiles.max(1)).clamp(1, panels.div_ceil(2));
+    let cuts = cuts.clamp(1, panels.div_ceil(2));
     let most = panels.div_ceil(cuts).min(blocking.columns / nr).max(1);
     Parts::Blocks { len, block, unit: nr, most }
 }

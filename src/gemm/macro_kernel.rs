@@ -59,7 +59,9 @@ impl<T: Element> Op<T> for Gemm<'_, '_, T> {
         let most = most.min(self.most_rows).max(1);
         let panels = self.n.div_ceil(nr);
         // Groups of even size.
-        let groups = panels.div_ceil(self.group.max(1));
+        // Few rows use B but once: nothing is gained by keeping it.
+        let group = if panels_at_a_time(a_at.len()) > 1 { panels } else { self.group };
+        let groups = panels.div_ceil(group.max(1));
         for g in 0..groups {
             let (first, end) = (panels * g / groups, panels * (g + 1) / groups);
             let (column, n) = (first * nr, (end * nr).min(self.n) - first * nr);

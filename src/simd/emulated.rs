@@ -43,5 +43,6 @@ impl<T: Element, const L: usize> Simd<T> for Emulated<L> {
     #[inline(never)] fn eq(self, a: [T; L], b: [T; L]) -> [bool; L] { from_fn(|i| a[i] == b[i]) }
     #[inline(never)] fn select(self, m: [bool; L], a: [T; L], b: [T; L]) -> [T; L] { from_fn(|i| if m[i] { a[i] } else { b[i] }) }
     #[inline(never)] fn bits(self, m: [bool; L]) -> u32 { (0..L).map(|i| u32::from(m[i]) << i).sum() }
+    #[inline(never)] fn spread(self, v: [T; L], width: usize, i: usize) -> [T; L] { from_fn(|l| v[l / width * width + i]) }
     #[inline(never)] fn exponent(self, x: [T; L]) -> [T; L] { from_fn(|i| Dispatch::exponent(x[i])) }
 }

@@ -17,6 +17,7 @@ mod tiling;
 
 pub(super) use tiling::{STRIP, grid, least_strip, scratch_len};
 
+use super::band::Band;
 use super::operator::TileJob;
 use crate::activation::{Activation, Bounds};
 use crate::element::Element;
@@ -38,7 +39,14 @@ impl<T: Element> Op<T> for Depthwise<'_, '_, T> {
         let ([_, height, width, n], inputs) = (tile.shape(), p.inputs_per_group());
         let outputs = [[first[0], height], [first[1], width]];
         let (sums, strip) = scratch.split_at_mut(room(n));
-        let source = Source::new(x, place, p, &sampling, outputs, strip);
+        let (source, sampling, first) = if tiling::pads(p, axes, [x.shape()[1], x.shape()[2]]) {
+            let band = Band::new(&sampling, first, [height, width]);
+            band.copy(&x, place[0].start, place[3].range(), strip);
+            (Source::padded(strip, band.width(), n), band.sampling(&sampling, first), [0; 2])
+        } else {
+            (Source::new(x, place, p, &sampling, outputs, strip), sampling, first)
+        };
+        let outputs = [[first[0], height], [first[1], width]];
         let (panel, channel) = (operator.plan.packing(operator.plan.algorithm()).panel, place[3].start);
         let packed = operator.packed(0, &class);
         let bias = operator.bias().map(|bias| &bias[channel..][..n]);
