@@ -80,6 +80,8 @@ impl Window {
 /// are not there may stand as `START` in it.
 pub(super) trait Reduce<T: Element>: Copy + Sync {
     const START: T;
+    /// Whether tap after tap in row-major order gives the same bits.
+    const IS_ASSOCIATIVE: bool;
     fn take<S: Simd<T>>(s: S, acc: S::V, x: S::V) -> S::V;
     /// The same where none of the taps is what [`Reduce::refuses`] tells; faster.
     #[inline(always)]
@@ -104,6 +106,7 @@ pub struct Max;
 
 impl<T: Element> Reduce<T> for Max {
     const START: T = T::NEG_INFINITY;
+    const IS_ASSOCIATIVE: bool = true;
 
     #[inline(always)]
     fn take<S: Simd<T>>(s: S, acc: S::V, x: S::V) -> S::V {
@@ -131,6 +134,7 @@ pub(super) struct Sum;
 
 impl<T: Element> Reduce<T> for Sum {
     const START: T = T::ZERO;
+    const IS_ASSOCIATIVE: bool = false;
 
     #[inline(always)]
     fn take<S: Simd<T>>(s: S, acc: S::V, x: S::V) -> S::V {
@@ -170,6 +174,15 @@ pub(super) fn reduce<T: Element, R: Reduce<T>, S: Simd<T>, const N: usize>(
     }
     for i in 0..window.rows.count {
         let row = source.row(window, i, 0..window.cols.count, c, width);
+        if R::IS_ASSOCIATIVE {
+            for j in 0..window.cols.count {
+                let x = load::<T, S, N>(s, row.tap(j));
+                for v in 0..N {
+                    acc[v] = R::take(s, acc[v], x[v]);
+                }
+            }
+            continue;
+        }
         let mut sum = load::<T, S, N>(s, row.tap(0));
         for j in 1..window.cols.count {
             let x = load::<T, S, N>(s, row.tap(j));
@@ -178,7 +191,7 @@ pub(super) fn reduce<T: Element, R: Reduce<T>, S: Simd<T>, const N: usize>(
             }
         }
         for v in 0..N {
-            acc[v] = if i == 0 { R::first(s, sum[v]) } else { R::take(s, acc[v], sum[v]) };
+            acc[v] = R::take(s, acc[v], sum[v]);
         }
     }
     acc
