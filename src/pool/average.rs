@@ -15,8 +15,9 @@ use crate::window::Padding;
 ///
 /// The windows are those of [`MaxPool2d`](crate::MaxPool2d). Padding adds nothing to the sum. `count` is the number of
 /// taps in the input, or, with [`AvgPool2d::count_include_pad`], in the input and its padding; never of those beyond
-/// (which `ceil_mode` can give). A window without taps gives 0. The sum is taken in row-major order, in the element
-/// type, and then divided once, so neither threads nor layouts change the bits.
+/// (which `ceil_mode` can give). A window without taps gives 0. The sum is taken in the element type, each row of the
+/// window from left to right and then the sums of the rows from top to bottom, and divided once; so neither threads nor
+/// layouts change the bits.
 ///
 /// It is plain data. Shapes are `[n, h, w, c]`, whatever the layout of the views.
 ///
@@ -45,11 +46,13 @@ pub struct Mean {
 impl<T: Element> Finish<T> for Mean {
     type Reduce = Sum;
 
+    const DIVIDES: bool = true;
+
     #[inline(always)]
-    fn divisor(self, window: &Window) -> Option<T> {
+    fn count(self, window: &Window) -> usize {
         let count = if self.count_include_pad { window.padded() } else { window.valid() };
         // Without taps that count the sum is 0, and stays so.
-        Some(T::from_f64(count.max(1) as f64))
+        count.max(1)
     }
 
     fn launch(level: Level, op: Forward<'_, '_, T, Self>) {

@@ -271,7 +271,7 @@ impl<T: Element> Spread<T> for Shares {
         dy: &[T],
     ) {
         let width = dy.len();
-        let divisor = s.splat(self.0.divisor(&meeting.window).unwrap_or(T::ONE));
+        let divisor = s.splat(T::from_f64(Finish::<T>::count(self.0, &meeting.window) as f64));
         let mut share = load::<T, S, N>(s, dy);
         for v in 0..N {
             share[v] = s.div(share[v], divisor);

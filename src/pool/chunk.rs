@@ -2,7 +2,7 @@
 
 use super::tiling::Source;
 use crate::element::Element;
-use crate::simd::Simd;
+use crate::simd::{Lattice, Simd};
 use crate::window::Taps;
 use core::array::from_fn;
 
@@ -76,21 +76,56 @@ impl Window {
     }
 }
 
-/// What a window is reduced to, tap by tap.
+/// What a window is reduced to: each of its rows from left to right, then what the rows gave from top to bottom. Taps that
+/// are not there may stand as `START` in it.
 pub(super) trait Reduce<T: Element>: Copy + Sync {
     const START: T;
+    /// Whether tap after tap in row-major order gives the same bits.
+    const IS_ASSOCIATIVE: bool;
     fn take<S: Simd<T>>(s: S, acc: S::V, x: S::V) -> S::V;
+    /// The same where none of the taps is what [`Reduce::refuses`] tells; faster.
+    #[inline(always)]
+    fn quick<S: Simd<T>>(s: S, acc: S::V, x: S::V) -> S::V {
+        Self::take(s, acc, x)
+    }
+    #[inline(always)]
+    fn refuses<S: Simd<T>, const N: usize>(s: S, x: [S::V; N]) -> bool {
+        let _ = (s, x);
+        false
+    }
+    /// `START`, then the first row.
+    #[inline(always)]
+    fn first<S: Simd<T>>(s: S, x: S::V) -> S::V {
+        Self::take(s, s.splat(Self::START), x)
+    }
 }
 
+/// Of equal values the first in row-major order counts, of several NaNs the last.
 #[derive(Clone, Copy)]
 pub struct Max;
 
 impl<T: Element> Reduce<T> for Max {
     const START: T = T::NEG_INFINITY;
+    const IS_ASSOCIATIVE: bool = true;
 
     #[inline(always)]
     fn take<S: Simd<T>>(s: S, acc: S::V, x: S::V) -> S::V {
         s.max(acc, x)
+    }
+
+    #[inline(always)]
+    fn quick<S: Simd<T>>(s: S, acc: S::V, x: S::V) -> S::V {
+        s.max_of_numbers(acc, x)
+    }
+
+    #[inline(always)]
+    fn refuses<S: Simd<T>, const N: usize>(s: S, x: [S::V; N]) -> bool {
+        s.any_nan(x)
+    }
+
+    #[inline(always)]
+    fn first<S: Simd<T>>(_: S, x: S::V) -> S::V {
+        x
     }
 }
 
@@ -99,6 +134,7 @@ pub(super) struct Sum;
 
 impl<T: Element> Reduce<T> for Sum {
     const START: T = T::ZERO;
+    const IS_ASSOCIATIVE: bool = false;
 
     #[inline(always)]
     fn take<S: Simd<T>>(s: S, acc: S::V, x: S::V) -> S::V {
@@ -106,7 +142,7 @@ impl<T: Element> Reduce<T> for Sum {
     }
 }
 
-/// Reduces channels `c..c + width` of a window, its taps in row-major order.
+/// Reduces channels `c..c + width` of a window.
 #[inline(always)]
 pub(super) fn reduce<T: Element, R: Reduce<T>, S: Simd<T>, const N: usize>(
     s: S,
@@ -119,14 +155,72 @@ pub(super) fn reduce<T: Element, R: Reduce<T>, S: Simd<T>, const N: usize>(
     if window.is_empty() {
         return acc;
     }
+    // Several rows of large windows at once: an addition does not wait for the one before it.
+    if window.cols.count >= 4 {
+        let x = source.lattice(window.rows, window.cols, c + width);
+        let (rows, mut i) = (window.rows.count, 0);
+        while N == 1 && rows - i >= 4 {
+            reduce_rows::<T, R, S, N, 4>(s, x, i, c, &mut acc);
+            i += 4;
+        }
+        while rows - i >= 2 {
+            reduce_rows::<T, R, S, N, 2>(s, x, i, c, &mut acc);
+            i += 2;
+        }
+        if i < rows {
+            reduce_rows::<T, R, S, N, 1>(s, x, i, c, &mut acc);
+        }
+        return acc;
+    }
     for i in 0..window.rows.count {
         let row = source.row(window, i, 0..window.cols.count, c, width);
-        for j in 0..window.cols.count {
+        if R::IS_ASSOCIATIVE {
+            for j in 0..window.cols.count {
+                let x = load::<T, S, N>(s, row.tap(j));
+                for v in 0..N {
+                    acc[v] = R::take(s, acc[v], x[v]);
+                }
+            }
+            continue;
+        }
+        let mut sum = load::<T, S, N>(s, row.tap(0));
+        for j in 1..window.cols.count {
             let x = load::<T, S, N>(s, row.tap(j));
             for v in 0..N {
-                acc[v] = R::take(s, acc[v], x[v]);
+                sum[v] = R::take(s, sum[v], x[v]);
             }
+        }
+        for v in 0..N {
+            acc[v] = R::take(s, acc[v], sum[v]);
         }
     }
     acc
+}
+
+/// The same of `H` rows of a window, which come to `acc`.
+#[inline(always)]
+fn reduce_rows<T: Element, R: Reduce<T>, S: Simd<T>, const N: usize, const H: usize>(
+    s: S,
+    x: Lattice<'_, T>,
+    row: usize,
+    c: usize,
+    acc: &mut [S::V; N],
+) {
+    let mut sums = [[s.splat(R::START); N]; H];
+    for i in 0..H {
+        sums[i] = load::<T, S, N>(s, &x.get([0, row + i, 0])[c..]);
+    }
+    for j in 1..x.counts()[0] {
+        for i in 0..H {
+            let x = load::<T, S, N>(s, &x.get([j, row + i, 0])[c..]);
+            for v in 0..N {
+                sums[i][v] = R::take(s, sums[i][v], x[v]);
+            }
+        }
+    }
+    for i in 0..H {
+        for v in 0..N {
+            acc[v] = R::take(s, acc[v], sums[i][v]);
+        }
+    }
 }

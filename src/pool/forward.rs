@@ -1,5 +1,6 @@
 //! `y[n, oy, ox, c] = reduce(x[n, iy, ix, c] over the window of (oy, ox))`, for the maximum and the mean.
 
+use super::block::{Block, COLUMNS, Kind, ROWS};
 use super::chunk::{Chunked, Reduce, Window, by_chunks, reduce, store};
 use super::pooled_shape;
 use super::tiling::{Source, Tiling};
@@ -11,12 +12,15 @@ use crate::tensor::{View, ViewMut, check_shape};
 use crate::tiles::{Box4, Tile};
 use crate::window::PoolAxis;
 use core::marker::PhantomData;
+use core::ops::Range;
 
 /// What becomes of a window's reduction.
 pub(super) trait Finish<T: Element>: Copy + Sync {
     type Reduce: Reduce<T>;
-    /// What the reduction is divided by, if by anything.
-    fn divisor(self, window: &Window) -> Option<T>;
+    /// Whether it is divided by the taps that count.
+    const DIVIDES: bool;
+    /// Taps that count, at least 1.
+    fn count(self, window: &Window) -> usize;
     /// Runs the kernel of this reduction.
     fn launch(level: Level, op: Forward<'_, '_, T, Self>);
 }
@@ -64,20 +68,57 @@ impl<T: Element, F: Finish<T>> Op<T> for Forward<'_, '_, T, F> {
     type Out = ();
 
     #[inline(always)]
-    fn run<S: Simd<T>>(self, s: S) {
+    fn run<S: Simd<T>>(mut self, s: S) {
         let [_, rows, cols, channels] = *self.part;
-        for oy in 0..rows.count {
-            let in_rows = self.axes[0].taps(rows.start + oy);
-            for ox in 0..cols.count {
-                let window = Window { rows: in_rows, cols: self.axes[1].taps(cols.start + ox) };
-                let divisor = self.finish.divisor(&window);
-                let out = self.y.slice([0, oy, ox], 0, channels.count);
+        let kind = Kind::of(self.axes).filter(|_| channels.count >= S::LANES && cols.count >= COLUMNS);
+        let Some(kind) = kind else { return self.windows(s, 0..rows.count, 0..cols.count) };
+        for oy in (0..rows.count).step_by(ROWS) {
+            let height = ROWS.min(rows.count - oy);
+            let mut ox = 0;
+            while ox < cols.count {
+                // Rather some pixels twice than one by one.
+                let at = ox.min(cols.count - COLUMNS);
+                if !self.block(s, kind, [oy, at], height) {
+                    self.windows(s, oy..oy + height, at..at + COLUMNS);
+                }
+                ox = at + COLUMNS;
+            }
+        }
+    }
+}
+
+#[allow(private_bounds)] // the kernel's own steps
+impl<T: Element, F: Finish<T>> Forward<'_, '_, T, F> {
+    /// Whether it was possible.
+    #[inline(always)]
+    fn block<S: Simd<T>>(&mut self, s: S, kind: Kind, [oy, ox]: [usize; 2], height: usize) -> bool {
+        let [_, rows, cols, channels] = *self.part;
+        let first = [rows.start + oy, cols.start + ox];
+        let block = Block::new(self.axes, &self.source, first, height, channels.count, self.finish);
+        let mut starts = [0; ROWS * COLUMNS];
+        let lines = (oy..oy + height).map(|oy| (oy, ox..ox + COLUMNS));
+        match (block, self.y.rows(&mut starts, lines)) {
+            (Some(block), Some(y)) => block.run::<S, F>(s, kind, y),
+            _ => false,
+        }
+    }
+
+    /// Windows one by one: any of them.
+    #[inline(always)]
+    fn windows<S: Simd<T>>(&mut self, s: S, rows: Range<usize>, cols: Range<usize>) {
+        let channels = self.part[3].count;
+        for oy in rows {
+            let in_rows = self.axes[0].taps(self.part[1].start + oy);
+            for ox in cols.clone() {
+                let window = Window { rows: in_rows, cols: self.axes[1].taps(self.part[2].start + ox) };
+                let divisor = F::DIVIDES.then(|| T::from_f64(self.finish.count(&window) as f64));
+                let out = self.y.slice([0, oy, ox], 0, channels);
                 let is_scattered = out.is_none();
-                let y = out.unwrap_or(&mut self.pixel[..channels.count]);
+                let y = out.unwrap_or(&mut self.pixel[..channels]);
                 let kernel = OneWindow { source: &self.source, window: &window, divisor, y, finish: PhantomData::<F> };
-                by_chunks(s, channels.count, kernel);
+                by_chunks(s, channels, kernel);
                 if is_scattered {
-                    self.y.put([0, oy, ox], 0, &self.pixel[..channels.count]);
+                    self.y.put([0, oy, ox], 0, &self.pixel[..channels]);
                 }
             }
         }

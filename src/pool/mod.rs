@@ -5,6 +5,7 @@
 
 mod average;
 mod backward;
+mod block;
 mod chunk;
 mod forward;
 mod indices;

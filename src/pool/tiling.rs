@@ -7,12 +7,14 @@
 //!
 //! Everything here follows from shapes and strides alone, never from the number of threads.
 
+use super::block::Kind;
 use super::chunk::Window;
 use crate::element::Element;
 use crate::run::Write;
+use crate::simd::Lattice;
 use crate::tensor::View;
 use crate::tiles::{Grid, Part, Parts, Tile};
-use crate::window::PoolAxis;
+use crate::window::{PoolAxis, Taps};
 use core::ops::Range;
 
 /// Elements of a strip, at most.
@@ -21,6 +23,9 @@ const STRIP: usize = 1 << 15;
 const FEW: usize = 4;
 /// Tiles that one image gives, if it can.
 const TILES: usize = 16;
+
+/// Rows of a tile of windows that share work, at least.
+const SHARING: usize = 7;
 
 /// How large the tiles are, and how much scratch memory one needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +47,9 @@ impl Tiling {
     pub fn forward<T>(axes: &[PoolAxis; 2], x: &View<'_, T>) -> Tiling {
         let [n, _, _, c] = x.shape();
         let [out_h, out_w] = [axes[0].outputs(), axes[1].outputs()];
-        let rows = out_h.div_ceil(2 * TILES);
+        // Rows of windows that share work: each tile but the first reduces a row or two of the input again.
+        let least = if Kind::of(axes).is_some() { SHARING.min(out_h.max(1)) } else { 1 };
+        let rows = out_h.div_ceil(2 * TILES).max(least);
         let scattered = is_scattered(x.shape(), x.strides());
         let cols = if scattered { out_w.min(64) } else { out_w };
         let pixels = axes[0].reach(rows).saturating_mul(axes[1].reach(cols));
@@ -153,6 +160,19 @@ impl<'a, T: Element> Source<'a, T> {
             }
         }
         Source { data: strip, origin: [rows.start, cols.start], strides: [cols.len() * width, width] }
+    }
+
+    /// Reads of the first `len` channels at these rows and columns of the plane. The axes are column and row.
+    #[inline(always)]
+    pub fn lattice(&self, rows: Taps, cols: Taps, len: usize) -> Lattice<'a, T> {
+        let start = if rows.count == 0 || cols.count == 0 {
+            0
+        } else {
+            (rows.first - self.origin[0]) * self.strides[0] + (cols.first - self.origin[1]) * self.strides[1]
+        };
+        // An axis of one place is never stepped along, so its stride may be any number.
+        let step = |taps: Taps, i: usize| taps.step.wrapping_mul(self.strides[i]) as isize;
+        Lattice::new(self.data, start, [cols.count, rows.count, 1], [step(cols, 1), step(rows, 0), 0], len)
     }
 
     /// Channels `c..c + width` of the taps `cols` in row `i` of a window that has taps.
@@ -295,7 +315,7 @@ mod tests {
         let stem = [slide(3, 2, 1, 1, 112).unwrap(); 2];
         for nchw in [false, true] {
             for counts in [count([1, 7, 7, 2048], global, nchw), count([1, 112, 112, 64], stem, nchw)] {
-                assert!(counts.iter().all(|count| (16..=512).contains(count)), "{counts:?}");
+                assert!(counts.iter().all(|count| (8..=512).contains(count)), "{counts:?}");
             }
         }
     }

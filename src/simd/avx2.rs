@@ -90,6 +90,16 @@ macro_rules! avx2 {
                 // The instruction gives its second operand at equality and at NaN; that leaves only a NaN in `x`.
                 unsafe { $blend($max(x, acc), x, $cmp::<_CMP_UNORD_Q>(x, x)) }
             }
+            #[inline(always)] fn max_of_numbers(self, acc: $v, x: $v) -> $v { unsafe { $max(x, acc) } }
+            #[inline(always)]
+            fn any_nan<const N: usize>(self, x: [$v; N]) -> bool {
+                // Two vectors at a time: a comparison is unordered where either is NaN.
+                let mut found = 0;
+                for i in 0..N.div_ceil(2) {
+                    found |= unsafe { $movemask($cmp::<_CMP_UNORD_Q>(x[2 * i], x[(2 * i + 1).min(N - 1)])) };
+                }
+                found != 0
+            }
             #[inline(always)] fn min(self, acc: $v, x: $v) -> $v { unsafe { $blend($min(x, acc), x, $cmp::<_CMP_UNORD_Q>(x, x)) } }
             #[inline(always)] fn lt(self, a: $v, b: $v) -> $v { unsafe { $cmp::<_CMP_LT_OQ>(a, b) } }
             #[inline(always)] fn eq(self, a: $v, b: $v) -> $v { unsafe { $cmp::<_CMP_EQ_OQ>(a, b) } }

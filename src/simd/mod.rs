@@ -67,6 +67,16 @@ pub trait Simd<T>: Copy {
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// `x` where `x > acc` or `x` is NaN, else `acc`: so NaN if either is, and equal values keep `acc`.
     fn max(self, acc: Self::V, x: Self::V) -> Self::V;
+    /// [`Simd::max`] where neither is NaN, and anything else where one is.
+    #[inline(always)]
+    fn max_of_numbers(self, acc: Self::V, x: Self::V) -> Self::V {
+        self.max(acc, x)
+    }
+    /// Whether any lane of any of them is NaN.
+    #[inline(always)]
+    fn any_nan<const N: usize>(self, x: [Self::V; N]) -> bool {
+        x.into_iter().any(|x| self.bits(self.eq(x, x)) != u32::MAX >> (32 - Self::LANES))
+    }
     /// `x` where `x < acc` or `x` is NaN, else `acc`.
     fn min(self, acc: Self::V, x: Self::V) -> Self::V;
     /// `a < b`; false where either is NaN.

@@ -86,7 +86,8 @@ fn adaptive_taps(o: usize, len: usize, out: usize) -> Vec<isize> {
     (start as isize..end as isize).collect()
 }
 
-/// The mean of `x[n, iy, ix, c]` over `rows` x `cols`, counting zeros where these lie outside; 0 if there are none.
+/// The mean of `x[n, iy, ix, c]` over `rows` x `cols`, counting zeros where these lie outside; 0 if there are none. Each row
+/// is summed from left to right, then the sums of the rows from top to bottom.
 fn mean<T: Real>(x: &Array4<T>, [n, c]: [usize; 2], rows: &[isize], cols: &[isize]) -> T {
     let count = rows.len() * cols.len();
     if count == 0 {
@@ -94,11 +95,13 @@ fn mean<T: Real>(x: &Array4<T>, [n, c]: [usize; 2], rows: &[isize], cols: &[isiz
     }
     let mut sum = T::ZERO;
     for &iy in rows {
+        let mut row = T::ZERO;
         for &ix in cols {
             if let Some([iy, ix]) = pixel(x.shape, iy, ix) {
-                sum += x[[n, iy, ix, c]];
+                row += x[[n, iy, ix, c]];
             }
         }
+        sum += row;
     }
     sum / T::from_f64(count as f64)
 }
