@@ -185,7 +185,7 @@ impl<T: Element> Spread<T> for AllMaxima {
         let Some(source) = memory.x else { return };
         let (window, width) = (&meeting.window, dy.len());
         let nothing = s.splat(nothing());
-        let max = reduce::<T, Max, S, N>(s, &source, window, c, width);
+        let max = reduce::<T, Max, S, N, false>(s, &source, window, c, width);
         let dy = load::<T, S, N>(s, dy);
         for i in meeting.own[0].clone() {
             let row = source.row(window, i, 0..window.cols.count, c, width);

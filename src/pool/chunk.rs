@@ -142,9 +142,12 @@ impl<T: Element> Reduce<T> for Sum {
     }
 }
 
-/// Reduces channels `c..c + width` of a window.
+/// Columns of a large window, at least.
+pub(super) const LARGE_WINDOW: usize = 4;
+
+/// Reduces channels `c..c + width` of a window, which may be `LARGE`.
 #[inline(always)]
-pub(super) fn reduce<T: Element, R: Reduce<T>, S: Simd<T>, const N: usize>(
+pub(super) fn reduce<T: Element, R: Reduce<T>, S: Simd<T>, const N: usize, const LARGE: bool>(
     s: S,
     source: &Source<'_, T>,
     window: &Window,
@@ -156,7 +159,7 @@ pub(super) fn reduce<T: Element, R: Reduce<T>, S: Simd<T>, const N: usize>(
         return acc;
     }
     // Several rows of large windows at once: an addition does not wait for the one before it.
-    if window.cols.count >= 4 {
+    if LARGE && window.cols.count >= LARGE_WINDOW {
         let x = source.lattice(window.rows, window.cols, c + width);
         let (rows, mut i) = (window.rows.count, 0);
         while N == 1 && rows - i >= 4 {

@@ -1,7 +1,7 @@
 //! `y[n, oy, ox, c] = reduce(x[n, iy, ix, c] over the window of (oy, ox))`, for the maximum and the mean.
 
 use super::block::{Block, COLUMNS, Kind, ROWS};
-use super::chunk::{Chunked, Reduce, Window, by_chunks, reduce, store};
+use super::chunk::{Chunked, LARGE_WINDOW, Reduce, Window, by_chunks, reduce, store};
 use super::pooled_shape;
 use super::tiling::{Source, Tiling};
 use crate::element::Element;
@@ -71,15 +71,48 @@ impl<T: Element, F: Finish<T>> Op<T> for Forward<'_, '_, T, F> {
     fn run<S: Simd<T>>(mut self, s: S) {
         let [_, rows, cols, channels] = *self.part;
         let kind = Kind::of(self.axes).filter(|_| channels.count >= S::LANES && cols.count >= COLUMNS);
-        let Some(kind) = kind else { return self.windows(s, 0..rows.count, 0..cols.count) };
+        match kind {
+            None if self.axes[1].reach(1) >= LARGE_WINDOW => s.call(LargeWindows(&mut self)),
+            None => self.windows::<S, false>(s, 0..rows.count, 0..cols.count),
+            Some(kind) => s.call(Blocks { tile: &mut self, kind }),
+        }
+    }
+}
+
+/// A tile of windows that may be large. A function of its own, for the same reason as [`Blocks`].
+struct LargeWindows<'f, 'a, 'b, T, F>(&'f mut Forward<'a, 'b, T, F>);
+
+impl<T: Element, F: Finish<T>> Op<T> for LargeWindows<'_, '_, '_, T, F> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T>>(self, s: S) {
+        let [_, rows, cols, _] = *self.0.part;
+        self.0.windows::<S, true>(s, 0..rows.count, 0..cols.count);
+    }
+}
+
+/// A tile whose windows share their rows. A function of its own: in one with them, single windows are slower.
+struct Blocks<'f, 'a, 'b, T, F> {
+    tile: &'f mut Forward<'a, 'b, T, F>,
+    kind: Kind,
+}
+
+impl<T: Element, F: Finish<T>> Op<T> for Blocks<'_, '_, '_, T, F> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T>>(self, s: S) {
+        let Blocks { tile, kind } = self;
+        let [_, rows, cols, _] = *tile.part;
         for oy in (0..rows.count).step_by(ROWS) {
             let height = ROWS.min(rows.count - oy);
             let mut ox = 0;
             while ox < cols.count {
                 // Rather some pixels twice than one by one.
                 let at = ox.min(cols.count - COLUMNS);
-                if !self.block(s, kind, [oy, at], height) {
-                    self.windows(s, oy..oy + height, at..at + COLUMNS);
+                if !tile.block(s, kind, [oy, at], height) {
+                    tile.windows::<S, false>(s, oy..oy + height, at..at + COLUMNS);
                 }
                 ox = at + COLUMNS;
             }
@@ -105,7 +138,7 @@ impl<T: Element, F: Finish<T>> Forward<'_, '_, T, F> {
 
     /// Windows one by one: any of them.
     #[inline(always)]
-    fn windows<S: Simd<T>>(&mut self, s: S, rows: Range<usize>, cols: Range<usize>) {
+    fn windows<S: Simd<T>, const LARGE: bool>(&mut self, s: S, rows: Range<usize>, cols: Range<usize>) {
         let channels = self.part[3].count;
         for oy in rows {
             let in_rows = self.axes[0].taps(self.part[1].start + oy);
@@ -115,7 +148,8 @@ impl<T: Element, F: Finish<T>> Forward<'_, '_, T, F> {
                 let out = self.y.slice([0, oy, ox], 0, channels);
                 let is_scattered = out.is_none();
                 let y = out.unwrap_or(&mut self.pixel[..channels]);
-                let kernel = OneWindow { source: &self.source, window: &window, divisor, y, finish: PhantomData::<F> };
+                let kernel =
+                    OneWindow::<T, F, LARGE> { source: &self.source, window: &window, divisor, y, finish: PhantomData };
                 by_chunks(s, channels, kernel);
                 if is_scattered {
                     self.y.put([0, oy, ox], 0, &self.pixel[..channels]);
@@ -126,7 +160,7 @@ impl<T: Element, F: Finish<T>> Forward<'_, '_, T, F> {
 }
 
 /// One pixel of `y`.
-struct OneWindow<'a, T, F> {
+struct OneWindow<'a, T, F, const LARGE: bool> {
     source: &'a Source<'a, T>,
     window: &'a Window,
     divisor: Option<T>,
@@ -134,10 +168,10 @@ struct OneWindow<'a, T, F> {
     finish: PhantomData<F>,
 }
 
-impl<T: Element, F: Finish<T>> Chunked<T> for OneWindow<'_, T, F> {
+impl<T: Element, F: Finish<T>, const LARGE: bool> Chunked<T> for OneWindow<'_, T, F, LARGE> {
     #[inline(always)]
     fn chunk<S: Simd<T>, const N: usize>(&mut self, s: S, c: usize, width: usize) {
-        let mut acc = reduce::<T, F::Reduce, S, N>(s, self.source, self.window, c, width);
+        let mut acc = reduce::<T, F::Reduce, S, N, LARGE>(s, self.source, self.window, c, width);
         if let Some(divisor) = self.divisor {
             let divisor = s.splat(divisor);
             for v in 0..N {
