@@ -1,0 +1,120 @@
+//! A slice that several threads may hold handles of.
+
+#[cfg(any(feature = "std", feature = "simd"))]
+pub(super) use shared::Memory;
+
+/// Elements that several threads may hold handles of, each of which uses its own part of them only.
+#[cfg(any(feature = "std", feature = "simd"))]
+mod shared {
+    #![allow(unsafe_code)] // the one type that hands threads disjoint parts of a slice
+    use core::marker::PhantomData;
+
+    pub(in super::super) struct Memory<'a, T> {
+        start: *mut T,
+        len: usize,
+        slice: PhantomData<&'a mut [T]>,
+    }
+
+    // SAFETY: a `Memory` stands for a `&mut [T]`, which may go to another thread if `T` may.
+    unsafe impl<T: Send> Send for Memory<'_, T> {}
+    // SAFETY: through a shared reference only handles can be made, and what is done with those is the matter of
+    // `Memory::handle`.
+    unsafe impl<T: Send> Sync for Memory<'_, T> {}
+
+    impl<'a, T> Memory<'a, T> {
+        pub fn new(slice: &'a mut [T]) -> Self {
+            Memory { start: slice.as_mut_ptr(), len: slice.len(), slice: PhantomData }
+        }
+
+        /// The same handle, for a shorter time.
+        #[inline(always)]
+        pub fn reborrow(&mut self) -> Memory<'_, T> {
+            Memory { start: self.start, len: self.len, slice: PhantomData }
+        }
+
+        /// Another handle. It is private to this folder, whose only user of more than one handle, `Job::run`, gives each
+        /// box and each slot of the scratch memory to one task; a `Tile` checks that it and its `Rows` stay in its box, boxes of a
+        /// `Grid` do not meet, and a `ViewMut` has one index for each element.
+        pub fn handle(&self) -> Memory<'a, T> {
+            Memory { ..*self }
+        }
+
+        #[inline(always)]
+        pub fn slice(&mut self, start: usize, len: usize) -> &mut [T] {
+            assert!(start <= self.len && len <= self.len - start, "beyond the slice");
+            // SAFETY: the range lies in the slice that this was made from and has borrowed for 'a (the line above);
+            // nobody else has a reference into it, see `Memory::handle`.
+            unsafe { core::slice::from_raw_parts_mut(self.start.add(start), len) }
+        }
+
+        /// `H` rows of `W` slices, so many elements from a row and a slice to the next one; none where slices of a row, or
+        /// rows, overlap.
+        #[inline(always)]
+        pub fn slices<const H: usize, const W: usize>(
+            &mut self,
+            start: usize,
+            [row, step]: [usize; 2],
+            len: usize,
+        ) -> Option<[[&mut [T]; W]; H]> {
+            let last = |count: usize, step: usize| if count == 1 { Some(0) } else { step.checked_mul(count - 1) };
+            let width = last(W, step)?.checked_add(len)?;
+            if (W > 1 && step < len) || (H > 1 && row < width) {
+                return None;
+            }
+            let end = last(H, row)?.checked_add(width)?.checked_add(start)?;
+            assert!(end <= self.len, "beyond the slice");
+            let slice = |i: usize, j: usize| {
+                // SAFETY: as above; the last slice is the one that reaches farthest, `end`, and no two overlap.
+                unsafe {
+                    let start =
+                        self.start.add(start).wrapping_add(row.wrapping_mul(i)).wrapping_add(step.wrapping_mul(j));
+                    core::slice::from_raw_parts_mut(start, len)
+                }
+            };
+            Some(core::array::from_fn(|i| core::array::from_fn(|j| slice(i, j))))
+        }
+    }
+}
+
+#[cfg(not(any(feature = "std", feature = "simd")))]
+pub(super) use exclusive::Memory;
+
+/// Elements that only the calling thread uses.
+#[cfg(not(any(feature = "std", feature = "simd")))]
+mod exclusive {
+    pub(in super::super) struct Memory<'a, T>(&'a mut [T]);
+
+    impl<'a, T> Memory<'a, T> {
+        pub fn new(slice: &'a mut [T]) -> Self {
+            Memory(slice)
+        }
+
+        #[inline(always)]
+        pub fn reborrow(&mut self) -> Memory<'_, T> {
+            Memory(self.0)
+        }
+
+        #[inline(always)]
+        pub fn slice(&mut self, start: usize, len: usize) -> &mut [T] {
+            &mut self.0[start..][..len]
+        }
+
+        pub fn slices<const H: usize, const W: usize>(
+            &mut self,
+            start: usize,
+            [row, step]: [usize; 2],
+            len: usize,
+        ) -> Option<[[&mut [T]; W]; H]> {
+            let mut rest = (&mut self.0[start..], start);
+            let mut slices = [const { [const { None }; W] }; H];
+            for (i, j) in (0..H).flat_map(|i| (0..W).map(move |j| (i, j))) {
+                let at = start.checked_add(row.checked_mul(i)?)?.checked_add(step.checked_mul(j)?)?;
+                let (slice, after) =
+                    core::mem::take(&mut rest.0).split_at_mut(at.checked_sub(rest.1)?).1.split_at_mut(len);
+                slices[i][j] = Some(slice);
+                rest = (after, at + len);
+            }
+            Some(slices.map(|row| row.map(Option::unwrap_or_default)))
+        }
+    }
+}

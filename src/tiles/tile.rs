@@ -1,0 +1,213 @@
+//! A part of an output in hand: the box that a task may write, its pixels, and rows of them.
+
+use super::memory::Memory;
+use super::{Box4, EachBoxOnce, Outputs};
+use crate::tensor::ViewMut;
+use core::ops::Range;
+
+/// A mutable view of which one box after the other is in hand, with exclusive access to its elements.
+pub(crate) struct Tile<'a, T> {
+    memory: Memory<'a, T>,
+    whole: [usize; 4],
+    whole_strides: [usize; 4],
+    origin: usize,
+    shape: [usize; 4],
+    strides: [usize; 4],
+}
+
+impl<'a, T> Tile<'a, T> {
+    /// An output. No element can be reached before a job has moved it to a box.
+    pub fn new(view: ViewMut<'a, T>) -> Self {
+        let (whole, whole_strides) = (view.shape(), view.strides());
+        let memory = Memory::new(view.into_data());
+        Tile { memory, whole, whole_strides, origin: 0, shape: [0; 4], strides: [0; 4] }
+    }
+}
+
+impl<T> Outputs for Tile<'_, T> {
+    fn move_to(&mut self, place: &Box4, _: &EachBoxOnce) {
+        for (part, len) in place.iter().zip(self.whole) {
+            assert!(part.count > 0 && part.start + part.step * (part.count - 1) < len, "a box outside of the shape");
+        }
+        self.origin = (0..4).map(|i| place[i].start * self.whole_strides[i]).sum();
+        self.shape = place.map(|part| part.count);
+        // An axis of one element is never stepped along, so its stride may be any number.
+        self.strides = core::array::from_fn(|i| self.whole_strides[i].wrapping_mul(place[i].step));
+    }
+
+    #[cfg(any(feature = "std", feature = "simd"))]
+    fn handle(&self, _: &EachBoxOnce) -> Self {
+        Tile { memory: self.memory.handle(), ..*self }
+    }
+}
+
+impl<A: Outputs, B: Outputs> Outputs for (A, B) {
+    fn move_to(&mut self, place: &Box4, proof: &EachBoxOnce) {
+        self.0.move_to(place, proof);
+        self.1.move_to(place, proof);
+    }
+
+    #[cfg(any(feature = "std", feature = "simd"))]
+    fn handle(&self, proof: &EachBoxOnce) -> Self {
+        (self.0.handle(proof), self.1.handle(proof))
+    }
+}
+
+impl<T: Copy> Tile<'_, T> {
+    /// The box's.
+    pub fn shape(&self) -> [usize; 4] {
+        self.shape
+    }
+
+    /// Where an index lies in the memory, after the check that it, and the `len - 1` channels that follow, lie in the box.
+    #[inline(always)]
+    fn at(&self, [i, j, k]: [usize; 3], c: usize, len: usize) -> usize {
+        let [n, h, w, channels] = self.shape;
+        assert!(i < n && j < h && k < w && c < channels && len <= channels - c, "an index outside of the tile");
+        self.origin + i * self.strides[0] + j * self.strides[1] + k * self.strides[2] + c * self.strides[3]
+    }
+
+    /// Channels of one pixel, where they are contiguous.
+    #[inline(always)]
+    pub fn slice(&mut self, pixel: [usize; 3], c: usize, len: usize) -> Option<&mut [T]> {
+        if len == 0 {
+            return Some(&mut []);
+        }
+        let start = self.at(pixel, c, len);
+        // Contiguous channels of one box belong to the box: nobody else has them.
+        (self.strides[3] == 1 || len == 1).then(|| self.memory.slice(start, len))
+    }
+
+    /// The channels of some pixels of the tile's first image as rows that a kernel writes, where channels are contiguous:
+    /// lines of `[j, k]` with some `k` each. `starts` is room for as many numbers as there are pixels.
+    #[inline(always)]
+    pub fn rows<'s>(
+        &'s mut self,
+        starts: &'s mut [usize],
+        lines: impl Iterator<Item = (usize, Range<usize>)>,
+    ) -> Option<Rows<'s, T>> {
+        let len = self.shape[3];
+        if self.strides[3] != 1 && len > 1 {
+            return None;
+        }
+        let mut count = 0;
+        for (j, ks) in lines.filter(|(_, ks)| !ks.is_empty()) {
+            // All between the first and the last pixel lie in the box where these do.
+            let (first, _) = (self.at([0, j, ks.start], 0, len), self.at([0, j, ks.end - 1], 0, len));
+            let line = &mut starts[count..count + ks.len()];
+            line.iter_mut().enumerate().for_each(|(i, start)| *start = first + i * self.strides[2]);
+            count += ks.len();
+        }
+        Some(Rows { memory: self.memory.reborrow(), starts: &starts[..count], len })
+    }
+
+    /// Channels of `H` by `W` neighbouring pixels, `W` of them along axis `along` (1 or 2): where channels are contiguous, and
+    /// the pixels apart.
+    #[inline(always)]
+    pub fn pixels<const H: usize, const W: usize>(
+        &mut self,
+        first: [usize; 3],
+        along: usize,
+        len: usize,
+    ) -> Option<[[&mut [T]; W]; H]> {
+        let mut last = first;
+        last[along] += W - 1;
+        last[3 - along] += H - 1;
+        let (start, steps) = (self.at(first, 0, len), [self.strides[3 - along], self.strides[along]]);
+        self.at(last, 0, len);
+        // Contiguous channels of one box belong to the box: nobody else has them.
+        let is_contiguous = self.strides[3] == 1 || len == 1;
+        if is_contiguous { self.memory.slices(start, steps, len) } else { None }
+    }
+
+    /// Sets channels of one pixel.
+    #[inline(always)]
+    pub fn put(&mut self, pixel: [usize; 3], c: usize, values: &[T]) {
+        if let Some(slice) = self.slice(pixel, c, values.len()) {
+            return slice.copy_from_slice(values);
+        }
+        let start = self.at(pixel, c, values.len());
+        for (i, &value) in values.iter().enumerate() {
+            self.memory.slice(start + i * self.strides[3], 1)[0] = value;
+        }
+    }
+
+    /// Gathers channels of one pixel.
+    #[inline(always)]
+    pub fn get(&mut self, pixel: [usize; 3], c: usize, values: &mut [T]) {
+        if let Some(slice) = self.slice(pixel, c, values.len()) {
+            return values.copy_from_slice(slice);
+        }
+        let start = self.at(pixel, c, values.len());
+        for (i, value) in values.iter_mut().enumerate() {
+            *value = self.memory.slice(start + i * self.strides[3], 1)[0];
+        }
+    }
+
+    /// One element.
+    #[inline(always)]
+    pub fn element(&mut self, pixel: [usize; 3], c: usize) -> &mut T {
+        let start = self.at(pixel, c, 1);
+        &mut self.memory.slice(start, 1)[0]
+    }
+}
+
+/// Rows of equal length that a kernel writes, wherever they start.
+pub(crate) struct Rows<'a, T> {
+    memory: Memory<'a, T>,
+    starts: &'a [usize],
+    len: usize,
+}
+
+impl<'a, T> Rows<'a, T> {
+    /// Rows of `len` elements of a slice. They may overlap, one after the other is in hand.
+    pub fn new(slice: &'a mut [T], starts: &'a [usize], len: usize) -> Self {
+        Rows { memory: Memory::new(slice), starts, len }
+    }
+
+    /// Some elements of each of `N` neighbouring rows.
+    #[inline(always)]
+    pub fn block<const N: usize>(&mut self, row: usize, first: usize, len: usize) -> RowBlock<'_, T, N> {
+        assert!(first <= self.len && len <= self.len - first, "beyond the row");
+        let starts = self.starts[row..].first_chunk().expect("as many rows");
+        RowBlock { memory: self.memory.reborrow(), starts, first, len }
+    }
+
+    /// Some elements of a row.
+    #[inline(always)]
+    pub fn row(&mut self, row: usize, first: usize, len: usize) -> &mut [T] {
+        assert!(first <= self.len && len <= self.len - first, "beyond the row");
+        self.memory.slice(self.starts[row] + first, len)
+    }
+}
+
+/// Some elements of each of `N` rows.
+pub(crate) struct RowBlock<'a, T, const N: usize> {
+    memory: Memory<'a, T>,
+    starts: &'a [usize; N],
+    first: usize,
+    len: usize,
+}
+
+impl<T, const N: usize> RowBlock<'_, T, N> {
+    #[inline(always)]
+    pub fn row(&mut self, i: usize) -> &mut [T] {
+        self.memory.slice(self.starts[i] + self.first, self.len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Grid, Parts};
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "outside of the tile")]
+    fn a_tile_keeps_to_its_box() {
+        let mut data = [0; 24];
+        let mut tile = Tile::new(ViewMut::nhwc(&mut data, [1, 2, 3, 4]).unwrap());
+        let grid = Grid([Parts::whole(1), Parts::up_to(2, 1), Parts::whole(3), Parts::whole(4)]);
+        tile.move_to(&grid.get(0), &EachBoxOnce(()));
+        tile.put([0, 1, 0], 0, &[1]);
+    }
+}
