@@ -301,7 +301,9 @@ fn neither_threads_nor_blocks_nor_layouts_change_the_bits() {
         let size = [14 + random.below(20), 14 + random.below(20)];
         let mut case = any_case(random, size, 40 + i);
         case.level = Level::best();
-        let Some(_) = case.y_shape() else { continue };
+        if case.y_shape().is_none() || case.layer.inputs > lanes(case.level) {
+            continue;
+        }
         let data = case.data::<f32>(Numbers::Reals);
         let expected = case.run(&data, None, &Epilogue::new(), Run::new().executor(&Serial)).array();
         for threads in [1, 2, 3] {
