@@ -3,19 +3,13 @@
 
 use crate::element::Element;
 use crate::tensor::View;
-use crate::window::Sampling;
+use crate::window::{Sampling, reach};
 use core::ops::Range;
 
 /// Which pixels of the image: along each axis the first one, which may lie in the padding, and how many.
 pub(super) struct Band {
     first: [isize; 2],
     size: [usize; 2],
-}
-
-/// Pixels along an axis that the patches of `count` neighbouring outputs cover.
-pub(super) fn reach(stride: usize, step: usize, taps: usize, count: usize) -> usize {
-    let steps = |n: usize, by: usize| n.saturating_sub(1).saturating_mul(by);
-    steps(count, stride).saturating_add(steps(taps, step)).saturating_add(1)
 }
 
 impl Band {

@@ -26,31 +26,15 @@ pub(super) struct Patches<'a> {
     pub channels: usize,
 }
 
-/// Outputs along an axis that share their valid taps.
-fn stretches(
-    sampling: &Sampling,
-    first: usize,
-    count: usize,
-) -> impl Iterator<Item = (Range<usize>, Range<usize>)> + Clone {
-    // Where the first and the last output have all taps, all between have.
-    let whole = |o: usize| sampling.valid(first + o).len() == sampling.taps;
-    let plain = count > 0 && whole(0) && whole(count - 1);
-    let taps = move |o: usize| if plain { 0..sampling.taps } else { sampling.valid(first + o) };
-    let next = move |start: usize| {
-        let end = if plain { count } else { (start + 1..count).find(|&o| taps(o) != taps(start)).unwrap_or(count) };
-        (start < count).then(|| (start..end, taps(start)))
-    };
-    core::iter::successors(next(0), move |(outputs, _)| next(outputs.end))
-}
-
 impl Patches<'_> {
     /// The tile's pixels in the order of the classes: a row, and some columns of it.
     pub fn lines(&self) -> impl Iterator<Item = (usize, Range<usize>)> + Clone {
         let [rows, columns] = self.sampling;
         let (first, count) = (self.first, self.count);
-        stretches(rows, first[0], count[0]).flat_map(move |(oys, _)| {
-            stretches(columns, first[1], count[1])
-                .flat_map(move |(oxs, _)| oys.clone().map(move |oy| (oy, oxs.clone())))
+        rows.stretches(first[0], count[0]).flat_map(move |row| {
+            columns
+                .stretches(first[1], count[1])
+                .flat_map(move |column| row.outputs.clone().map(move |oy| (oy, column.outputs.clone())))
         })
     }
 
@@ -96,10 +80,10 @@ impl Patches<'_> {
 
     fn each_with(&self, segments: &mut [Segment], f: &mut dyn FnMut(usize, &[Segment])) {
         let [rows, columns] = self.sampling;
-        for (oys, tys) in stretches(rows, self.first[0], self.count[0]) {
-            for (oxs, txs) in stretches(columns, self.first[1], self.count[1]) {
-                let n = self.segments(tys.clone(), txs, segments);
-                f(oys.len() * oxs.len(), &segments[..n]);
+        for row in rows.stretches(self.first[0], self.count[0]) {
+            for column in columns.stretches(self.first[1], self.count[1]) {
+                let n = self.segments(row.taps.clone(), column.taps, segments);
+                f(row.outputs.len() * column.outputs.len(), &segments[..n]);
             }
         }
     }

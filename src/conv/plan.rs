@@ -3,8 +3,7 @@
 
 use super::Blocking;
 use super::algorithm::{Accuracy, Algorithm, Refusal};
-use super::band::reach;
-use super::depthwise::{self, STRIP};
+use super::depthwise::{self, STRIP, least_strip};
 use super::gemm_tile::Source;
 use super::patches::MAX_SEGMENTS;
 use super::problem::{Problem, TapClass};
@@ -189,8 +188,8 @@ impl Plan {
             Algorithm::Depthwise if self.most_inputs() < p.inputs_per_group() => {
                 Err(Refusal::ChannelsPerGroup { given: p.inputs_per_group(), wanted: self.most_inputs() })
             }
-            Algorithm::Depthwise if p.inputs_per_group() > 1 && depthwise::least_strip(p, lanes as usize) > STRIP => {
-                Err(Refusal::Scratch { given: depthwise::least_strip(p, lanes as usize), wanted: STRIP })
+            Algorithm::Depthwise if p.inputs_per_group() > 1 && least_strip(p, self.lanes()) > STRIP => {
+                Err(Refusal::Scratch { given: least_strip(p, self.lanes()), wanted: STRIP })
             }
             Algorithm::Depthwise if p.inputs_per_group() > 1 => {
                 // Lanes are spread by an instruction, where there is one.
@@ -234,8 +233,7 @@ impl Plan {
     /// Elements of the band of a single output.
     fn band_len(&self) -> usize {
         let p = &self.problem;
-        let axis = |i: usize| reach(1, p.window.dilation[i], p.window.kernel[i], 1);
-        axis(0).saturating_mul(axis(1)).saturating_mul(p.inputs_per_group())
+        p.reach(0, 1).saturating_mul(p.reach(1, 1)).saturating_mul(p.inputs_per_group())
     }
 
     /// Where a run finds the rows of A.
@@ -262,10 +260,8 @@ impl Plan {
         let mut columns = even(outputs[1], (self.blocking.rows / 4).max(1));
         let mut rows = (self.blocking.rows / columns).max(1);
         if source == Source::Band {
-            let stride = |i: usize| if p.transposed { 1 } else { p.window.stride[i] };
-            let reach = |i: usize, count: usize| reach(stride(i), p.window.dilation[i], p.window.kernel[i], count);
             let room = self.copy_len() / p.inputs_per_group();
-            let fits = |rows: usize, columns: usize| reach(0, rows).saturating_mul(reach(1, columns)) <= room;
+            let fits = |rows: usize, columns: usize| p.reach(0, rows).saturating_mul(p.reach(1, columns)) <= room;
             while rows > 1 && !fits(rows, columns) {
                 rows -= 1;
             }

@@ -11,7 +11,7 @@
 use super::Blocking;
 use crate::error::Error;
 use crate::tiles::{Box4, Grid, Parts};
-use crate::window::{Axis, Sampling, Window};
+use crate::window::{Axis, Sampling, Window, reach};
 
 /// A convolution, or its adjoint, with channels by what is read and what is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -58,6 +58,18 @@ impl Problem {
     /// Terms of a sum, at most.
     pub fn terms(&self) -> usize {
         self.taps() * self.inputs_per_group()
+    }
+
+    /// Elements along an axis of `x` from the first tap of so many neighbouring outputs (of a phase) to the last, at most.
+    pub fn reach(&self, axis: usize, outputs: usize) -> usize {
+        let Window { kernel, stride, dilation, .. } = self.window;
+        let tap_step = self.tap_step(axis);
+        let (stride, step) = match self.transposed {
+            // From a tap of a class to the next.
+            true => (1, dilation[axis].saturating_mul(tap_step) / stride[axis]),
+            false => (stride[axis], dilation[axis]),
+        };
+        reach(stride, step, kernel[axis].div_ceil(tap_step), outputs)
     }
 
     /// Refuses zeros, groups that do not divide the channels, and sizes that overflow.

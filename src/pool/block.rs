@@ -17,7 +17,7 @@ use super::chunk::Reduce;
 use super::forward::Finish;
 use super::tiling::Source;
 use crate::element::Element;
-use crate::simd::{Lattice, Simd};
+use crate::simd::{Lattice, Simd, each_vector};
 use crate::tiles::Rows;
 use crate::window::{PoolAxis, Taps};
 use core::array::from_fn;
@@ -126,22 +126,6 @@ impl<T: Element, const N: usize> Inputs<T, N> for Edge<'_, T, N> {
         }
         inputs
     }
-}
-
-/// The channels `0..n`, so many of them after the other, the last of which may be some of the ones before: they get the same
-/// values again. There must be `$width` at least.
-macro_rules! each_vector {
-    ($n:expr, $width:expr, |$c:ident| $body:block) => {
-        let mut $c = 0;
-        loop {
-            assert!($c <= $n && $n - $c >= $width); // no read below checks it again
-            $body
-            if $n - $c == $width {
-                break;
-            }
-            $c = ($c + $width).min($n - $width);
-        }
-    };
 }
 
 /// Windows side by side, some rows of them.

@@ -26,6 +26,23 @@ pub use level::{Level, ParseLevelError};
 pub use machine::Machine;
 pub(crate) use scalar::Scalar;
 
+/// The elements `0..n`, so many of them after the other, the last of which may be some of the ones before: they get the same
+/// values again. There must be `$width` at least.
+macro_rules! each_vector {
+    ($n:expr, $width:expr, |$c:ident| $body:block) => {
+        let mut $c = 0;
+        loop {
+            assert!($c <= $n && $n - $c >= $width); // no read below checks it again
+            $body
+            if $n - $c == $width {
+                break;
+            }
+            $c = ($c + $width).min($n - $width);
+        }
+    };
+}
+pub(crate) use each_vector;
+
 /// Something to compute, at whatever level it is called.
 pub trait Op<T> {
     type Out;

@@ -2,7 +2,7 @@
 
 use crate::activation::Bounds;
 use crate::element::Element;
-use crate::simd::{Lattice, Simd};
+use crate::simd::{Lattice, Simd, each_vector};
 
 /// Pixels whose sums are in registers at a time, at most. Eight sums hide the latency of their additions; the place of each
 /// pixel takes a register too.
@@ -36,22 +36,6 @@ impl<T: Element> Weights<'_, T> {
     fn bias<S: Simd<T>>(&self, s: S, c: usize) -> S::V {
         self.bias.map_or(s.splat(T::ZERO), |bias| s.load(&bias[c..]))
     }
-}
-
-/// The channels `0..n`, so many of them after the other, the last of which may be some of the ones before: they get the same
-/// sums again. There must be `$width` at least.
-macro_rules! each_vector {
-    ($n:expr, $width:expr, |$c:ident| $body:block) => {
-        let mut $c = 0;
-        loop {
-            assert!($c <= $n && $n - $c >= $width); // no read below checks it again
-            $body
-            if $n - $c == $width {
-                break;
-            }
-            $c = ($c + $width).min($n - $width);
-        }
-    };
 }
 
 /// The inputs of a vector of outputs: with several channels a group (`GROUPS`), input `i` of `width` in all lanes of its group.

@@ -6,51 +6,9 @@ use crate::conv::Epilogue;
 use crate::element::Element;
 use crate::simd::{Lattice, Op, Simd};
 use crate::tiles::{Box4, Tile};
-use crate::window::Sampling;
+use crate::window::{Sampling, Stretch};
 use core::array::from_fn;
 use core::ops::Range;
-
-/// Neighbouring outputs of a tile, along one axis, that have the same taps in the image.
-#[derive(Clone)]
-pub(super) struct Stretch {
-    pub start: usize,
-    pub count: usize,
-    pub valid: Range<usize>,
-}
-
-/// All of a tile's, from the first output on.
-pub(super) struct Stretches<'a> {
-    sampling: &'a Sampling,
-    first: usize,
-    count: usize,
-    next: usize,
-}
-
-impl<'a> Stretches<'a> {
-    pub fn new(sampling: &'a Sampling, [first, count]: [usize; 2]) -> Self {
-        Stretches { sampling, first, count, next: 0 }
-    }
-}
-
-impl Iterator for Stretches<'_> {
-    type Item = Stretch;
-
-    fn next(&mut self) -> Option<Stretch> {
-        if self.next == self.count {
-            return None;
-        }
-        let start = self.next;
-        let valid = self.sampling.valid(self.first + start);
-        // Both ends of the range move in one direction from output to output, so equal ones are neighbours.
-        let (mut same, mut other) = (start, self.count);
-        while other - same > 1 {
-            let middle = same + (other - same) / 2;
-            if self.sampling.valid(self.first + middle) == valid { same = middle } else { other = middle }
-        }
-        self.next = other;
-        Some(Stretch { start, count: other - start, valid })
-    }
-}
 
 /// Outputs that have the same taps, and what they need.
 pub(super) struct Region<'a, T> {
@@ -65,11 +23,11 @@ pub(super) struct Region<'a, T> {
 
 impl<T: Element> Region<'_, T> {
     fn starts(&self) -> [usize; 2] {
-        [self.rows.start, self.columns.start]
+        [self.rows.outputs.start, self.columns.outputs.start]
     }
 
     fn valid(&self) -> [&Range<usize>; 2] {
-        [&self.rows.valid, &self.columns.valid]
+        [&self.rows.taps, &self.columns.taps]
     }
 
     /// Whether a pixel's next tap is the next pixel's tap, along both axes.
@@ -193,7 +151,7 @@ impl<T: Element, const GROUPS: bool> Op<T> for Lines<'_, '_, '_, '_, T, GROUPS> 
     #[inline(always)]
     fn run<S: Simd<T>>(self, s: S) {
         let Lines { region, target } = self;
-        let ([height, width], valid) = ([region.rows.count, region.columns.count], region.valid());
+        let ([height, width], valid) = ([region.rows.outputs.len(), region.columns.outputs.len()], region.valid());
         // Along a column where rows are short: the left and the right edge of an image.
         let along = usize::from(width >= height.min(PIXELS));
         let counts = [[height, width][along], valid[0].len(), valid[1].len()];
@@ -253,7 +211,7 @@ impl<T: Element, const K: usize, const GROUPS: bool> Op<T> for TwoRows<'_, '_, '
     #[inline(always)]
     fn run<S: Simd<T>>(self, s: S) {
         let TwoRows { region, target } = self;
-        let (width, valid, starts) = (region.columns.count, region.valid(), region.starts());
+        let (width, valid, starts) = (region.columns.outputs.len(), region.valid(), region.starts());
         // Where taps go backwards, pixels do as well.
         let turned = [0, 1].map(|i| region.sampling[i].step < 0 && valid[i].len() > 1);
         let steps = [0, 1].map(|i| {
@@ -261,7 +219,7 @@ impl<T: Element, const K: usize, const GROUPS: bool> Op<T> for TwoRows<'_, '_, '
             if turned[i] { -stride } else { stride }
         });
         let blocks = width.div_ceil(columns(S::REGISTERS));
-        for row in (starts[0]..starts[0] + region.rows.count - 1).step_by(2) {
+        for row in (starts[0]..starts[0] + region.rows.outputs.len() - 1).step_by(2) {
             let first = [row + usize::from(turned[0]), starts[1] + if turned[1] { width - 1 } else { 0 }];
             let counts = [width, valid[0].len() + 1, valid[1].len()];
             let x = region.lattice(first, counts, [1, 0, 1], [steps[1], steps[0], steps[1]]);

@@ -35,8 +35,7 @@ const TILE_WORK: usize = 1 << 17;
 
 /// Elements of the strip of a single output, of the fewest channels.
 pub(in super::super) fn least_strip(p: &Problem, lanes: usize) -> usize {
-    let axis = |i: usize| (p.window.kernel[i] - 1).saturating_mul(p.window.dilation[i]).saturating_add(1);
-    axis(0).saturating_mul(axis(1)).saturating_mul(lanes)
+    p.reach(0, 1).saturating_mul(p.reach(1, 1)).saturating_mul(lanes)
 }
 
 /// Elements of scratch memory that a tile needs: a strip, the sums of a block of pixels, and a pixel beside them.
@@ -58,7 +57,7 @@ pub(in super::super) fn grid<T: Element>(
     let is_padded = pads(p, axes, [x.shape()[1], x.shape()[2]]);
     let needs_strip = is_padded || needs_strip(p, x);
     let reach = |i: usize, outputs: usize| {
-        let reach = reach(p, &axes[i], i, outputs);
+        let reach = p.reach(i, outputs);
         if is_padded { reach } else { reach.min(x.shape()[i + 1]) }
     };
     // What two rows of outputs read and write.
@@ -135,21 +134,6 @@ fn repeat(p: &Problem) -> usize {
 fn even(len: usize, most: usize, unit: usize) -> usize {
     let units = len.div_ceil(unit).max(1);
     units.div_ceil(units.div_ceil((most / unit).max(1))) * unit
-}
-
-/// Inputs from the first one that so many neighbouring outputs (of a phase) read to the last, at most.
-fn reach(p: &Problem, axis: &Axis, i: usize, outputs: usize) -> usize {
-    let more = outputs.max(1) - 1;
-    let (outputs, taps) = if p.transposed {
-        let tap_step = p.window.axis_tap_step(i);
-        // `dilation * tap_step / stride` inputs from a tap of a class to the next.
-        let taps =
-            (axis.kernel.div_ceil(tap_step) - 1).saturating_mul(axis.dilation.saturating_mul(tap_step) / axis.stride);
-        (more, taps)
-    } else {
-        (more.saturating_mul(axis.stride), (axis.kernel - 1).saturating_mul(axis.dilation))
-    };
-    outputs.saturating_add(taps).saturating_add(1)
 }
 
 /// The inputs from the first one that some outputs read to the last.
