@@ -40,6 +40,15 @@ pub(super) const fn rows(registers: usize) -> usize {
     (registers - 4) / 2
 }
 
+/// Rows of a register tile of one vector, where one of two has `rows`: as many accumulators, but no more rows than a tile ever
+/// has.
+pub(super) const fn narrow_rows(rows: usize) -> usize {
+    if 2 * rows < MOST_TILE_ROWS { 2 * rows } else { MOST_TILE_ROWS }
+}
+
+/// The most rows of a register tile: those of thirty-two registers. The micro-kernel spells out its tiles up to here.
+const MOST_TILE_ROWS: usize = rows(32);
+
 /// The size of a tile of work, in elements: a block of A of `rows * depth`, and the block of C, `rows * columns`, that it
 /// is multiplied into, fit into half of the second-level cache together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

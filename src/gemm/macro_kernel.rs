@@ -1,7 +1,7 @@
 //! The loops around the micro-kernel: groups of panels of B outside, so that one stays in the second-level cache, strips
 //! of A inside, so that one stays in the first.
 
-use super::blocking::rows;
+use super::blocking::{narrow_rows, rows};
 use super::finish::Finish;
 use super::micro_kernel::{Ahead, Segment, Start, Strips, panels_at_a_time, strips};
 use crate::activation::Activation;
@@ -54,12 +54,10 @@ impl<T: Element> Op<T> for Gemm<'_, '_, T> {
     fn run<S: Simd<T>>(self, s: S) {
         let Gemm { a, a_at, classes, b, panel_len, c, start, finish, .. } = self;
         let nr = 2 * S::LANES;
-        // One vector wide, a strip may be higher, but never than the highest tile there is.
-        let most = if self.n <= S::LANES { (2 * rows(S::REGISTERS)).min(14) } else { rows(S::REGISTERS) };
+        let most = if self.n <= S::LANES { narrow_rows(rows(S::REGISTERS)) } else { rows(S::REGISTERS) };
         let most = most.min(self.most_rows).max(1);
         let panels = self.n.div_ceil(nr);
-        // Groups of even size.
-        // Few rows use B but once: nothing is gained by keeping it.
+        // Groups of even size. Few rows use B but once: nothing is gained by keeping it.
         let group = if panels_at_a_time(a_at.len()) > 1 { panels } else { self.group };
         let groups = panels.div_ceil(group.max(1));
         for g in 0..groups {
