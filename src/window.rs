@@ -394,6 +394,19 @@ impl PoolAxis {
         }
     }
 
+    /// The windows of a kernel that slides which have all their taps in the input.
+    pub fn whole(&self) -> Range<usize> {
+        let PoolAxis::Sliding { axis, input, outputs } = *self else { return 0..0 };
+        let room = input as isize + axis.pad[0] - axis.extent() as isize;
+        let end = if room < 0 { 0 } else { (room as usize / axis.stride + 1).min(outputs) };
+        (axis.pad[0].max(0) as usize).div_ceil(axis.stride).min(end)..end
+    }
+
+    /// From a window of a kernel that slides to the next.
+    pub fn stride(&self) -> usize {
+        if let PoolAxis::Sliding { axis, .. } = self { axis.stride } else { 0 }
+    }
+
     /// Elements of the input from the first tap of `outputs` neighbouring windows to the last, at most.
     pub fn reach(&self, outputs: usize) -> usize {
         let reach = match *self {

@@ -62,6 +62,10 @@ fn table() -> Vec<Case> {
         Case::new([1, 40, 70, 6], [3, 3], [1, 2], [[1, 1], [1, 1]]), // several tiles of rows and columns
         Case::new([1, 9, 140, 20], [3, 2], [1, 1], [[1, 0], [0, 1]]),
         Case::new([1, 30, 30, 70], [5, 5], [2, 2], [[2, 2], [2, 2]]),
+        Case::new([1, 6, 5, 700], [3, 3], [1, 1], [[1, 1], [1, 1]]), // more channels than are reduced together
+        Case::new([1, 5, 60, 48], [3, 3], [1, 1], [[1, 1], [1, 1]]), // more columns than are kept
+        Case::new([1, 40, 7, 80], [33, 2], [2, 1], [[5, 9], [1, 0]]), // more rows of taps than columns are kept
+        Case::new([1, 4, 90, 3], [2, 2], [1, 3], [[3, 3], [0, 4]]),
         Case::new([1, 190, 190, 2], [180, 179], [7, 9], [[0, 0], [0, 0]]), // too large for a strip
         Case::new([3, 0, 2, 4], [1, 1], [1, 1], [[1, 1], [0, 0]]),         // nothing but padding
         Case::new([0, 5, 5, 4], [2, 2], [2, 2], [[0, 0], [0, 0]]),

@@ -97,7 +97,7 @@ pub(super) fn backward<T: Element, P: Spread<T>>(
     let tiling = Tiling::backward(&axes, x.as_ref(), dx.shape(), dx.strides());
     let work = work(&axes, shape).max(dx.shape().iter().fold(1, |work, &d| work.saturating_mul(d)));
     run.for_each_tile(tiling.grid, Tile::new(dx), tiling.scratch_len(), work, |part, dx, scratch| {
-        let [x_strip, dx_strip, pixel] = tiling.cut(scratch);
+        let [x_strip, dx_strip, _, pixel] = tiling.cut(scratch);
         let windows = [axes[0].touching(part[1].range()), axes[1].touching(part[2].range())];
         let x = x.map(|x| Source::new(x, &axes, windows.clone(), [&part[0], &part[3]], x_strip));
         let memory = Held { x, dx: Target::new(dx, dx_strip, write) };

@@ -1,13 +1,13 @@
 //! `y[n, oy, ox, c] = reduce(x[n, iy, ix, c] over the window of (oy, ox))`, for the maximum and the mean.
 
-use super::block::{Block, COLUMNS, Kind, ROWS};
 use super::chunk::{Chunked, LARGE_WINDOW, Reduce, Window, by_chunks, reduce, store};
 use super::pooled_shape;
+use super::sliding::{self, Sliding};
 use super::tiling::{Source, Tiling};
 use crate::element::Element;
 use crate::error::Error;
 use crate::run::Run;
-use crate::simd::{Level, Op, Simd};
+use crate::simd::{Divisor, Level, Op, Simd};
 use crate::tensor::{View, ViewMut, check_shape};
 use crate::tiles::{Box4, Tile};
 use crate::window::PoolAxis;
@@ -41,9 +41,9 @@ pub(super) fn forward<T: Element, F: Finish<T>>(
     let tiling = Tiling::forward(&axes, &x);
     let work = work(&axes, y.shape());
     run.for_each_tile(tiling.grid, Tile::new(y), tiling.scratch_len(), work, |part, y, scratch| {
-        let [strip, _, pixel] = tiling.cut(scratch);
+        let [strip, _, kept, pixel] = tiling.cut(scratch);
         let source = Source::new(x, &axes, [part[1].range(), part[2].range()], [&part[0], &part[3]], strip);
-        F::launch(level, Forward { axes: &axes, part, source, y, pixel, finish });
+        F::launch(level, Forward { axes: &axes, part, source, y, kept, pixel, finish });
     })
 }
 
@@ -55,13 +55,15 @@ pub(super) fn work(axes: &[PoolAxis; 2], shape: [usize; 4]) -> usize {
 
 /// One tile of `y`.
 pub struct Forward<'a, 'b, T, F> {
-    axes: &'a [PoolAxis; 2],
-    part: &'a Box4,
-    source: Source<'a, T>,
-    y: &'a mut Tile<'b, T>,
+    pub(super) axes: &'a [PoolAxis; 2],
+    pub(super) part: &'a Box4,
+    pub(super) source: Source<'a, T>,
+    pub(super) y: &'a mut Tile<'b, T>,
+    /// Room for reduced rows, where windows share them: [`sliding::ROOM`].
+    pub(super) kept: &'a mut [T],
     /// Room for the channels of one pixel, where `y` has them scattered.
-    pixel: &'a mut [T],
-    finish: F,
+    pub(super) pixel: &'a mut [T],
+    pub(super) finish: F,
 }
 
 impl<T: Element, F: Finish<T>> Op<T> for Forward<'_, '_, T, F> {
@@ -69,17 +71,16 @@ impl<T: Element, F: Finish<T>> Op<T> for Forward<'_, '_, T, F> {
 
     #[inline(always)]
     fn run<S: Simd<T>>(mut self, s: S) {
-        let [_, rows, cols, channels] = *self.part;
-        let kind = Kind::of(self.axes).filter(|_| channels.count >= S::LANES && cols.count >= COLUMNS);
-        match kind {
+        let [_, height, width, _] = *self.part;
+        match sliding::rows(self.axes) {
+            Some(rows) => s.call(Sliding { tile: &mut self, rows }),
             None if self.axes[1].reach(1) >= LARGE_WINDOW => s.call(LargeWindows(&mut self)),
-            None => self.windows::<S, false>(s, 0..rows.count, 0..cols.count),
-            Some(kind) => s.call(Blocks { tile: &mut self, kind }),
+            None => self.windows::<S, false>(s, 0..height.count, 0..width.count),
         }
     }
 }
 
-/// A tile of windows that may be large. A function of its own, for the same reason as [`Blocks`].
+/// A tile of windows that may be large. A function of its own, for the same reason as [`Sliding`].
 struct LargeWindows<'f, 'a, 'b, T, F>(&'f mut Forward<'a, 'b, T, F>);
 
 impl<T: Element, F: Finish<T>> Op<T> for LargeWindows<'_, '_, '_, T, F> {
@@ -92,59 +93,17 @@ impl<T: Element, F: Finish<T>> Op<T> for LargeWindows<'_, '_, '_, T, F> {
     }
 }
 
-/// A tile whose windows share their rows. A function of its own: in one with them, single windows are slower.
-struct Blocks<'f, 'a, 'b, T, F> {
-    tile: &'f mut Forward<'a, 'b, T, F>,
-    kind: Kind,
-}
-
-impl<T: Element, F: Finish<T>> Op<T> for Blocks<'_, '_, '_, T, F> {
-    type Out = ();
-
-    #[inline(always)]
-    fn run<S: Simd<T>>(self, s: S) {
-        let Blocks { tile, kind } = self;
-        let [_, rows, cols, _] = *tile.part;
-        for oy in (0..rows.count).step_by(ROWS) {
-            let height = ROWS.min(rows.count - oy);
-            let mut ox = 0;
-            while ox < cols.count {
-                // Rather some pixels twice than one by one.
-                let at = ox.min(cols.count - COLUMNS);
-                if !tile.block(s, kind, [oy, at], height) {
-                    tile.windows::<S, false>(s, oy..oy + height, at..at + COLUMNS);
-                }
-                ox = at + COLUMNS;
-            }
-        }
-    }
-}
-
 #[allow(private_bounds)] // the kernel's own steps
 impl<T: Element, F: Finish<T>> Forward<'_, '_, T, F> {
-    /// Whether it was possible.
-    #[inline(always)]
-    fn block<S: Simd<T>>(&mut self, s: S, kind: Kind, [oy, ox]: [usize; 2], height: usize) -> bool {
-        let [_, rows, cols, channels] = *self.part;
-        let first = [rows.start + oy, cols.start + ox];
-        let block = Block::new(self.axes, &self.source, first, height, channels.count, self.finish);
-        let mut starts = [0; ROWS * COLUMNS];
-        let lines = (oy..oy + height).map(|oy| (oy, ox..ox + COLUMNS));
-        match (block, self.y.rows(&mut starts, lines)) {
-            (Some(block), Some(y)) => block.run::<S, F>(s, kind, y),
-            _ => false,
-        }
-    }
-
     /// Windows one by one: any of them.
     #[inline(always)]
-    fn windows<S: Simd<T>, const LARGE: bool>(&mut self, s: S, rows: Range<usize>, cols: Range<usize>) {
+    pub(super) fn windows<S: Simd<T>, const LARGE: bool>(&mut self, s: S, rows: Range<usize>, cols: Range<usize>) {
         let channels = self.part[3].count;
         for oy in rows {
             let in_rows = self.axes[0].taps(self.part[1].start + oy);
             for ox in cols.clone() {
                 let window = Window { rows: in_rows, cols: self.axes[1].taps(self.part[2].start + ox) };
-                let divisor = F::DIVIDES.then(|| T::from_f64(self.finish.count(&window) as f64));
+                let divisor = F::DIVIDES.then(|| Divisor::new(self.finish.count(&window)));
                 let out = self.y.slice([0, oy, ox], 0, channels);
                 let is_scattered = out.is_none();
                 let y = out.unwrap_or(&mut self.pixel[..channels]);
@@ -163,7 +122,7 @@ impl<T: Element, F: Finish<T>> Forward<'_, '_, T, F> {
 struct OneWindow<'a, T, F, const LARGE: bool> {
     source: &'a Source<'a, T>,
     window: &'a Window,
-    divisor: Option<T>,
+    divisor: Option<Divisor<T>>,
     y: &'a mut [T],
     finish: PhantomData<F>,
 }
@@ -173,10 +132,7 @@ impl<T: Element, F: Finish<T>, const LARGE: bool> Chunked<T> for OneWindow<'_, T
     fn chunk<S: Simd<T>, const N: usize>(&mut self, s: S, c: usize, width: usize) {
         let mut acc = reduce::<T, F::Reduce, S, N, LARGE>(s, self.source, self.window, c, width);
         if let Some(divisor) = self.divisor {
-            let divisor = s.splat(divisor);
-            for v in 0..N {
-                acc[v] = s.div(acc[v], divisor);
-            }
+            acc = divisor.divide(s, acc);
         }
         store::<T, S, N>(s, acc, &mut self.y[c..][..width]);
     }

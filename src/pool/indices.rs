@@ -146,7 +146,7 @@ pub(super) fn forward_with_indices<T: Element>(
     let work = work(&axes, shape);
     let outputs = (Tile::new(y), Tile::new(indices));
     run.for_each_tile(tiling.grid, outputs, tiling.scratch_len(), work, |part, (y, indices), scratch| {
-        let [strip, _, pixel] = tiling.cut(scratch);
+        let [strip, _, _, pixel] = tiling.cut(scratch);
         let source = Source::new(x, &axes, [part[1].range(), part[2].range()], [&part[0], &part[3]], strip);
         T::max_pool_with_indices(level, WithIndices { axes: &axes, part, source, y, indices, pixel });
     })

@@ -5,11 +5,11 @@
 
 mod average;
 mod backward;
-mod block;
 mod chunk;
 mod forward;
 mod indices;
 mod max;
+mod sliding;
 mod tiling;
 
 /// What runs at a level.

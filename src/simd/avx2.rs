@@ -56,6 +56,7 @@ macro_rules! avx2 {
             type V = $v;
             type M = $v;
             const LANES: usize = $lanes;
+            const IS_FUSED: bool = true;
 
             #[inline(always)]
             fn call<O: Op<$t>>(self, op: O) -> O::Out {

@@ -54,6 +54,7 @@ macro_rules! avx512 {
             type M = $mask;
             const LANES: usize = $lanes;
             const REGISTERS: usize = 32;
+            const IS_FUSED: bool = true;
 
             #[inline(always)]
             fn call<O: Op<$t>>(self, op: O) -> O::Out {

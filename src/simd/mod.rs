@@ -17,6 +17,7 @@ mod machine;
 pub(crate) mod math;
 #[cfg(feature = "simd")]
 mod portable;
+mod quotient;
 mod scalar;
 
 pub(crate) use lattice::Lattice;
@@ -24,6 +25,7 @@ pub(crate) use lattice::Lattice;
 pub use level::dispatched;
 pub use level::{Level, ParseLevelError};
 pub use machine::Machine;
+pub(crate) use quotient::Divisor;
 pub(crate) use scalar::Scalar;
 
 /// The elements `0..n`, so many of them after the other, the last of which may be some of the ones before: they get the same
@@ -58,6 +60,8 @@ pub trait Simd<T>: Copy {
     const LANES: usize;
     /// Vector registers: what the height of a register tile is made from.
     const REGISTERS: usize = 16;
+    /// Whether [`Simd::mul_add`] rounds once.
+    const IS_FUSED: bool = false;
 
     /// Runs `op` with the level's instructions switched on, as a function of its own.
     #[inline(always)]

@@ -78,6 +78,24 @@ impl<T: Copy> Tile<'_, T> {
         (self.strides[3] == 1 || len == 1).then(|| self.memory.slice(start, len))
     }
 
+    /// Whether the channels of the box are contiguous, and those of its neighbouring pixels as well.
+    pub fn is_dense(&self) -> bool {
+        self.strides[3] == 1 && self.strides[2] == self.shape[3]
+    }
+
+    /// The channels of some neighbouring pixels of a dense tile.
+    #[inline(always)]
+    pub fn line(&mut self, pixel: [usize; 3], count: usize) -> &mut [T] {
+        assert!(self.is_dense(), "pixels are apart");
+        if count == 0 {
+            return &mut [];
+        }
+        let start = self.at(pixel, 0, self.shape[3]);
+        // All between the first and the last pixel lie in the box where these do: nobody else has them.
+        self.at([pixel[0], pixel[1], pixel[2] + count - 1], 0, self.shape[3]);
+        self.memory.slice(start, count * self.shape[3])
+    }
+
     /// The channels of some pixels of the tile's first image as rows that a kernel writes, where channels are contiguous:
     /// lines of `[j, k]` with some `k` each. `starts` is room for as many numbers as there are pixels.
     #[inline(always)]
