@@ -153,7 +153,8 @@ fn any_case(random: &mut Random, size: [usize; 2], channels: usize) -> Case {
     // Several channels a group, which must fit into a vector of either type.
     let most = lanes(level).ilog2() as usize;
     let several = 1 << random.below(most + 1);
-    let (inputs, outputs) = if random.below(3) == 0 { (several, several) } else { (1, random.pick(&[1, 1, 1, 2, 3])) };
+    let (inputs, outputs) =
+        if random.below(3) == 0 { (several, several) } else { (1, random.pick(&[1, 1, 1, 2, 3, 5])) };
     let layer = Layer {
         groups: channels.div_ceil(inputs),
         batch: 1 + random.below(2),

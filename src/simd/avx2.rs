@@ -43,6 +43,26 @@ fn places<const LANES: usize>(_: Avx2, width: usize, i: usize) -> __m256i {
     }
 }
 
+/// Where each 32-bit lane comes from in [`Simd::repeat`] of lanes of `LANES`.
+#[inline(always)]
+fn quotients<const LANES: usize>(_: Avx2, times: usize, phase: usize) -> __m256i {
+    static LANE: [[i32; 8]; 2] = [[0, 1, 2, 3, 4, 5, 6, 7], [0, 0, 1, 1, 2, 2, 3, 3]];
+    static WITHIN: [i32; 8] = [0, 1, 0, 1, 0, 1, 0, 1];
+    // A lane of 64 bits is two of 32, which keep their order.
+    let each = 8 / LANES;
+    let inverse = ((1 << 16) / times + 1) as i32;
+    // SAFETY: the token says that the machine has AVX2; the arrays have eight elements.
+    unsafe {
+        let lane = _mm256_loadu_si256(LANE[each - 1].as_ptr().cast());
+        let lane = _mm256_add_epi32(lane, _mm256_set1_epi32(phase as i32));
+        let from = _mm256_srli_epi32::<16>(_mm256_mullo_epi32(lane, _mm256_set1_epi32(inverse)));
+        if each == 1 {
+            return from;
+        }
+        _mm256_add_epi32(_mm256_add_epi32(from, from), _mm256_loadu_si256(WITHIN.as_ptr().cast()))
+    }
+}
+
 #[rustfmt::skip] // a table: one operation a line
 macro_rules! avx2 {
     ($t:ty, $v:ty, $lanes:literal, splat: $splat:ident, load: $load:ident, store: $store:ident, maskload: $maskload:ident,
@@ -111,6 +131,11 @@ macro_rules! avx2 {
             fn spread(self, v: $v, width: usize, i: usize) -> $v {
                 let places = places::<$lanes>(self, width, i);
                 unsafe { $from_int(_mm256_permutevar8x32_epi32($to_int(v), places)) }
+            }
+            #[inline(always)]
+            fn repeat(self, v: $v, times: usize, phase: usize) -> $v {
+                let from = quotients::<$lanes>(self, times, phase);
+                unsafe { $from_int(_mm256_permutevar8x32_epi32($to_int(v), from)) }
             }
             #[inline(always)] fn prefetch(self, x: *const $t) { unsafe { _mm_prefetch::<_MM_HINT_T0>(x.cast()) } }
         }

@@ -40,6 +40,27 @@ fn places<const LANES: usize>(_: Avx512, width: usize, i: usize) -> __m512i {
     }
 }
 
+/// Where each 32-bit lane comes from in [`Simd::repeat`] of lanes of `LANES`.
+#[inline(always)]
+fn quotients<const LANES: usize>(_: Avx512, times: usize, phase: usize) -> __m512i {
+    static LANE: [[i32; 16]; 2] =
+        [[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15], [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7]];
+    static WITHIN: [i32; 16] = [0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1];
+    // A lane of 64 bits is two of 32, which keep their order.
+    let each = 16 / LANES;
+    let inverse = ((1 << 16) / times + 1) as i32;
+    // SAFETY: the token says that the machine has AVX-512F; the arrays have sixteen elements.
+    unsafe {
+        let lane = _mm512_loadu_si512(LANE[each - 1].as_ptr().cast());
+        let lane = _mm512_add_epi32(lane, _mm512_set1_epi32(phase as i32));
+        let from = _mm512_srli_epi32::<16>(_mm512_mullo_epi32(lane, _mm512_set1_epi32(inverse)));
+        if each == 1 {
+            return from;
+        }
+        _mm512_add_epi32(_mm512_add_epi32(from, from), _mm512_loadu_si512(WITHIN.as_ptr().cast()))
+    }
+}
+
 #[rustfmt::skip] // a table: one operation a line
 macro_rules! avx512 {
     ($t:ty, $v:ty, $lanes:literal, $mask:ty, splat: $splat:ident, load: $load:ident, store: $store:ident, maskload: $maskload:ident,
@@ -109,6 +130,11 @@ macro_rules! avx512 {
             fn spread(self, v: $v, width: usize, i: usize) -> $v {
                 let places = places::<$lanes>(self, width, i);
                 unsafe { $from_int(_mm512_permutexvar_epi32(places, $to_int(v))) }
+            }
+            #[inline(always)]
+            fn repeat(self, v: $v, times: usize, phase: usize) -> $v {
+                let from = quotients::<$lanes>(self, times, phase);
+                unsafe { $from_int(_mm512_permutexvar_epi32(from, $to_int(v))) }
             }
             #[inline(always)] fn prefetch(self, x: *const $t) { unsafe { _mm_prefetch::<_MM_HINT_T0>(x.cast()) } }
         }

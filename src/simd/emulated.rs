@@ -44,5 +44,6 @@ impl<T: Element, const L: usize> Simd<T> for Emulated<L> {
     #[inline(never)] fn select(self, m: [bool; L], a: [T; L], b: [T; L]) -> [T; L] { from_fn(|i| if m[i] { a[i] } else { b[i] }) }
     #[inline(never)] fn bits(self, m: [bool; L]) -> u32 { (0..L).map(|i| u32::from(m[i]) << i).sum() }
     #[inline(never)] fn spread(self, v: [T; L], width: usize, i: usize) -> [T; L] { from_fn(|l| v[l / width * width + i]) }
+    #[inline(never)] fn repeat(self, v: [T; L], times: usize, phase: usize) -> [T; L] { from_fn(|l| v[(phase + l) / times]) }
     #[inline(never)] fn exponent(self, x: [T; L]) -> [T; L] { from_fn(|i| Dispatch::exponent(x[i])) }
 }

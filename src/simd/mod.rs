@@ -45,6 +45,9 @@ macro_rules! each_vector {
 }
 pub(crate) use each_vector;
 
+/// The most times that [`Simd::repeat`] takes: its quotients come from 16 bits.
+pub(crate) const MOST_TIMES: usize = 64;
+
 /// Something to compute, at whatever level it is called.
 pub trait Op<T> {
     type Out;
@@ -113,6 +116,9 @@ pub trait Simd<T>: Copy {
     fn exponent(self, x: Self::V) -> Self::V;
     /// Lane `i` of each run of `width` lanes, in all of them; `width` is a power of two that divides `LANES`, `i` below it.
     fn spread(self, v: Self::V, width: usize, i: usize) -> Self::V;
+    /// Lane `(phase + l) / times` in lane `l`: elements from one on, `times` of each, the first of which `phase` less. `times` is at
+    /// most [`MOST_TIMES`], `phase` below it.
+    fn repeat(self, v: Self::V, times: usize, phase: usize) -> Self::V;
     /// A hint that the cache line at `x`, which may point anywhere, will be wanted soon.
     #[inline(always)]
     fn prefetch(self, x: *const T) {
@@ -171,6 +177,33 @@ mod tests {
     use crate::element::Element;
     use alloc::vec;
     use alloc::vec::Vec;
+
+    /// Every number of times and every phase.
+    struct Repeat;
+
+    impl<T: Element> Op<T> for Repeat {
+        type Out = ();
+        #[inline(always)]
+        fn run<S: Simd<T>>(self, s: S) {
+            let x: Vec<T> = (0..S::LANES).map(|l| T::from_f64(l as f64)).collect();
+            let mut y = vec![T::ZERO; S::LANES];
+            for (times, phase) in (1..=MOST_TIMES).flat_map(|times| (0..times).map(move |phase| (times, phase))) {
+                // With one of each, and no phase, all lanes are needed, and else less.
+                s.store(s.repeat(s.load(&x), times, phase), &mut y);
+                for l in 0..S::LANES {
+                    assert!(y[l] == x[(phase + l) / times], "{times} times, from {phase}: lane {l} of {}", S::LANES);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn lanes_are_repeated() {
+        for level in Level::available() {
+            f32::at(level, Repeat);
+            f64::at(level, Repeat);
+        }
+    }
 
     /// Every lane of every run, of every width.
     struct Spread;

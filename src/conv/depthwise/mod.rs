@@ -44,7 +44,7 @@ impl<T: Element> Op<T> for Depthwise<'_, '_, T> {
             (Source::padded(strip, band.width(), n), band.sampling(&sampling, first), [0; 2])
         } else {
             let outputs = [[first[0], height], [first[1], width]];
-            (Source::new(x, place, p, &sampling, outputs, strip), sampling, first)
+            (Source::new(s, x, place, p, &sampling, outputs, strip), sampling, first)
         };
         let (panel, channel) = (operator.plan.packing(operator.plan.algorithm()).panel, place[3].start);
         let packed = operator.packed(0, &class);

@@ -11,6 +11,7 @@ use super::super::Blocking;
 use super::super::problem::Problem;
 use super::region::room;
 use crate::element::Element;
+use crate::simd::{MOST_TIMES, Simd, each_vector};
 use crate::tensor::View;
 use crate::tiles::{Box4, Grid, Part, Parts};
 use crate::window::{Axis, Sampling};
@@ -18,6 +19,8 @@ use core::ops::Range;
 
 /// Elements of a strip, at most: it stays in the second-level cache.
 pub(in super::super) const STRIP: usize = 1 << 14;
+/// Rows and columns of a tile with a strip, at least, where that leaves some channels.
+const STRIP_SIZE: [usize; 2] = [8, 16];
 /// Channels of a tile, at most.
 const CHANNELS: usize = 384;
 /// Channels of a tile where more of them do not stay in the cache, but these do.
@@ -82,8 +85,14 @@ pub(in super::super) fn grid<T: Element>(
         let fits = |rows: usize, columns: usize, channels: usize| {
             reach(0, rows).saturating_mul(reach(1, columns)).saturating_mul(channels) <= STRIP
         };
-        while rows > 1 && !fits(rows, columns, channels) {
-            rows = rows.div_ceil(2);
+        // Rather narrow than flat: what tiles have in common is copied for each.
+        for [least_rows, least_columns] in [STRIP_SIZE, [1, STRIP_SIZE[1]]] {
+            while rows > least_rows && !fits(rows, columns, channels) {
+                rows = rows.div_ceil(2).next_multiple_of(2).min(rows - 1);
+            }
+            while columns > least_columns && !fits(rows, columns, channels) {
+                columns = columns.div_ceil(2);
+            }
         }
         while channels > lanes && !fits(rows, columns, channels) {
             channels = even(p.outputs, channels - lanes, lanes);
@@ -164,7 +173,8 @@ pub(super) struct Source<'a, T> {
 impl<'a, T: Element> Source<'a, T> {
     /// In place where channels are as the kernel wants them, else in the strip. `outputs` is `first, count`, by axis.
     #[inline(always)]
-    pub fn new(
+    pub fn new<S: Simd<T>>(
+        s: S,
         x: View<'a, T>,
         [image, .., channels]: &Box4,
         p: &Problem,
@@ -181,7 +191,14 @@ impl<'a, T: Element> Source<'a, T> {
         let [rows, columns] = [0, 1].map(|i| hull(&sampling[i], outputs[i][0], outputs[i][1]));
         let line = (columns.len() * n).max(1);
         for (y, line) in rows.clone().zip(strip.chunks_exact_mut(line)) {
-            fill(&x, [image, y, columns.start], channels, repeat, line);
+            let at = [image, y, columns.start];
+            if x.strides()[3] != 1 && x.shape()[3] > 1 {
+                gather(&x, at, channels, repeat, line);
+            } else if n >= S::LANES && repeat <= MOST_TIMES {
+                spread(s, &x, at, channels, repeat, line);
+            } else {
+                fill(&x, at, channels, repeat, line);
+            }
         }
         Source { data: strip, start: 0, first: [rows.start, columns.start], strides: [line, n] }
     }
@@ -198,56 +215,54 @@ impl<'a, T: Element> Source<'a, T> {
     }
 }
 
-/// Pixels of a row from `at` on, each channel as often as it has outputs.
+/// Pixels of a row from `at` on, whose channels lie side by side, each as often as it has outputs: a vector of outputs of all
+/// pixels at a time.
+#[inline(always)]
+fn spread<T: Element, S: Simd<T>>(
+    s: S,
+    x: &View<'_, T>,
+    at: [usize; 3],
+    channels: &Part,
+    repeat: usize,
+    line: &mut [T],
+) {
+    let (n, column) = (channels.count, x.strides()[2]);
+    each_vector!(n, S::LANES, |c| {
+        let (first, phase) = ((channels.start + c) / repeat, (channels.start + c) % repeat);
+        let inputs = (phase + S::LANES - 1) / repeat + 1;
+        let from = &x.data()[x.at([at[0], at[1], at[2], first])..];
+        for (i, pixel) in line.chunks_exact_mut(n).enumerate() {
+            let inputs = s.load_partial(&from[i * column..][..inputs]);
+            s.store(s.repeat(inputs, repeat, phase), &mut pixel[c..]);
+        }
+    });
+}
+
+/// The same for any number of channels and outputs.
 #[inline(always)]
 fn fill<T: Element>(x: &View<'_, T>, at: [usize; 3], channels: &Part, repeat: usize, line: &mut [T]) {
-    let n = channels.count;
-    let [_, _, column, apart] = x.strides();
-    if apart == 1 || x.shape()[3] == 1 {
-        for (i, pixel) in line.chunks_exact_mut(n).enumerate() {
-            let from = &x.data()[x.at([at[0], at[1], at[2] + i, channels.start / repeat])..];
-            match repeat {
-                2 => copies::<T, 2>(from, channels.start % 2, pixel),
-                3 => copies::<T, 3>(from, channels.start % 3, pixel),
-                4 => copies::<T, 4>(from, channels.start % 4, pixel),
-                _ => {
-                    let (mut rest, mut phase) = (pixel, channels.start % repeat);
-                    for &from in from {
-                        let (copies, others) = rest.split_at_mut(rest.len().min(repeat - phase));
-                        copies.fill(from);
-                        (rest, phase) = (others, 0);
-                        if rest.is_empty() {
-                            break;
-                        }
-                    }
-                }
+    for (i, pixel) in line.chunks_exact_mut(channels.count).enumerate() {
+        let from = &x.data()[x.at([at[0], at[1], at[2] + i, channels.start / repeat])..];
+        let (mut rest, mut phase) = (pixel, channels.start % repeat);
+        for &from in from {
+            let (copies, others) = rest.split_at_mut(rest.len().min(repeat - phase));
+            copies.fill(from);
+            (rest, phase) = (others, 0);
+            if rest.is_empty() {
+                break;
             }
-        }
-        return;
-    }
-    for o in 0..n {
-        let from = &x.data()[x.at([at[0], at[1], at[2], (channels.start + o) / repeat])..];
-        for (i, pixel) in line.chunks_exact_mut(n).enumerate() {
-            pixel[o] = from[i * column];
         }
     }
 }
 
-/// Each element `N` times, but the first one `phase` times less.
+/// The same where channels are apart.
 #[inline(always)]
-fn copies<T: Element, const N: usize>(from: &[T], phase: usize, to: &mut [T]) {
-    let (first, to) = to.split_at_mut(((N - phase) % N).min(to.len()));
-    first.fill(from[0]);
-    let from = if phase == 0 { from } else { &from[1..] };
-    let mut whole = to.chunks_exact_mut(N);
-    let count = whole.len();
-    for (to, &x) in (&mut whole).zip(from) {
-        for i in 0..N {
-            to[i] = x;
+fn gather<T: Element>(x: &View<'_, T>, at: [usize; 3], channels: &Part, repeat: usize, line: &mut [T]) {
+    let n = channels.count;
+    for o in 0..n {
+        let from = &x.data()[x.at([at[0], at[1], at[2], (channels.start + o) / repeat])..];
+        for (i, pixel) in line.chunks_exact_mut(n).enumerate() {
+            pixel[o] = from[i * x.strides()[2]];
         }
-    }
-    let last = whole.into_remainder();
-    if !last.is_empty() {
-        last.fill(from[count]);
     }
 }
