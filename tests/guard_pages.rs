@@ -127,11 +127,11 @@ fn check<T: Number>(kernel: &Kernel<T>, edge: Edge) {
 fn lanes<T>(level: Level) -> usize {
     match level {
         Level::Scalar => 1,
-        #[cfg(debug_assertions)]
+        #[cfg(all(debug_assertions, feature = "simd"))]
         Level::Emulated4 => 4,
-        #[cfg(debug_assertions)]
+        #[cfg(all(debug_assertions, feature = "simd"))]
         Level::Emulated8 => 8,
-        #[cfg(debug_assertions)]
+        #[cfg(all(debug_assertions, feature = "simd"))]
         Level::Emulated16 => 16,
         Level::Portable | Level::Avx2 => 32 / size_of::<T>(),
         _ => 64 / size_of::<T>(),

@@ -25,13 +25,13 @@ pub enum Level {
     /// AVX-512F, 512 bits.
     Avx512,
     /// Four lanes of plain code, for tests.
-    #[cfg(all(feature = "testing", debug_assertions))]
+    #[cfg(all(feature = "testing", feature = "simd", debug_assertions))]
     Emulated4,
     /// Eight lanes of plain code, for tests.
-    #[cfg(all(feature = "testing", debug_assertions))]
+    #[cfg(all(feature = "testing", feature = "simd", debug_assertions))]
     Emulated8,
     /// Sixteen lanes of plain code and the register tile of [`Level::Avx512`], for tests.
-    #[cfg(all(feature = "testing", debug_assertions))]
+    #[cfg(all(feature = "testing", feature = "simd", debug_assertions))]
     Emulated16,
 }
 
@@ -40,11 +40,11 @@ const ALL: &[(Level, &str)] = &[
     (Level::Portable, "portable"),
     (Level::Avx2, "avx2"),
     (Level::Avx512, "avx512"),
-    #[cfg(all(feature = "testing", debug_assertions))]
+    #[cfg(all(feature = "testing", feature = "simd", debug_assertions))]
     (Level::Emulated4, "emulated4"),
-    #[cfg(all(feature = "testing", debug_assertions))]
+    #[cfg(all(feature = "testing", feature = "simd", debug_assertions))]
     (Level::Emulated8, "emulated8"),
-    #[cfg(all(feature = "testing", debug_assertions))]
+    #[cfg(all(feature = "testing", feature = "simd", debug_assertions))]
     (Level::Emulated16, "emulated16"),
 ];
 
@@ -60,7 +60,7 @@ impl Level {
             Level::Avx512 => super::avx512::Avx512::detect().is_some(),
             #[cfg(not(all(feature = "simd", target_arch = "x86_64")))]
             Level::Avx2 | Level::Avx512 => false,
-            #[cfg(all(feature = "testing", debug_assertions))]
+            #[cfg(all(feature = "testing", feature = "simd", debug_assertions))]
             Level::Emulated4 | Level::Emulated8 | Level::Emulated16 => true,
         }
     }
