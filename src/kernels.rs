@@ -27,6 +27,8 @@ kernels! {
     activation_backward: activation::Backward<'_, '_, Self>,
     prelu_backward_slope: activation::Slopes<'_, '_, Self>,
     conv_gemm_tile: conv::GemmTile<'_, '_, Self>,
+    conv_winograd: conv::WinogradTile<'_, '_, Self>,
+    conv_transform_weights: conv::TransformWeights<'_, '_, Self>,
     conv_depthwise: conv::Depthwise<'_, '_, Self>,
     conv_weights_by_gemm: conv::WeightsByGemm<'_, '_, Self>,
     conv_weights_by_channel: conv::WeightsByChannel<'_, '_, Self>,

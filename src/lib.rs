@@ -23,6 +23,8 @@ mod error;
 mod executor;
 mod gemm;
 mod kernels;
+#[doc = include_str!("docs/numerics.md")]
+pub mod numerics {}
 pub mod once;
 mod pad;
 mod pages;
@@ -55,6 +57,7 @@ pub use window::Padding;
 /// What this crate's own tests look at. Nothing in it is stable.
 #[cfg(feature = "testing")]
 pub mod testing {
+    pub use crate::conv::ErrorBound;
     pub use crate::gemm::MicroKernel;
     pub use crate::simd::dispatched;
 }

@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::executor::{self, Executor};
 use crate::simd::Level;
 use crate::tensor::Aligned;
-use crate::tiles::{Box4, Grid, Job, Outputs};
+use crate::tiles::{Box4, Grid, Job, Outputs, Turn};
 
 /// Scratch memory that is kept from run to run, and shared by any number of operators.
 ///
@@ -173,6 +173,21 @@ impl<'a, T: Copy + Default> Run<'a, T> {
         scratch_len: usize,
         work: usize,
         f: impl Fn(&Box4, &mut O, &mut [T]) + Sync,
+    ) -> Result<(), Error>
+    where
+        T: Send,
+    {
+        self.for_each_turn(grid, outputs, scratch_len, work, |turn, tile, scratch| f(turn.place, tile, scratch))
+    }
+
+    /// As [`Run::for_each_tile`], for kernels that go on where the box before has left the scratch memory.
+    pub(crate) fn for_each_turn<O: Outputs + Sync>(
+        self,
+        grid: Grid,
+        outputs: O,
+        scratch_len: usize,
+        work: usize,
+        f: impl Fn(Turn, &mut O, &mut [T]) + Sync,
     ) -> Result<(), Error>
     where
         T: Send,

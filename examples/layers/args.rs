@@ -1,10 +1,10 @@
 //! The command line.
 
+use crate::common::{How, seconds};
 use clap::{Parser, ValueEnum};
-use gemmule::{Accuracy, Algorithm, Level, Machine};
+use gemmule::{Algorithm, Machine};
 use gemmule_bench::{Layer, Layout, Op, Pad, Pair, Pass, Result, Setup, layers};
 use std::fs::File;
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -29,24 +29,14 @@ pub struct Args {
     #[arg(long, value_name = "PART", default_value = "", hide_default_value = true)]
     only: String,
 
-    /// Threads, in a pool of rayon's; 1 is the calling thread, without a pool
-    #[arg(long, value_name = "N", default_value = "1")]
-    pub threads: NonZeroUsize,
-    /// Instruction set: scalar, portable, avx2, avx512 [default: the best one here]
-    #[arg(long)]
-    level: Option<Level>,
+    #[command(flatten)]
+    pub how: How,
     /// Lowering: auto, or one that is forced, such as im2col, pointwise, depthwise, matrixmultiply
     #[arg(long, default_value = "auto")]
     algorithm: Algorithm,
-    /// What `auto` may pick: exact sums only; fast transforms below 3e-5; any fast transform
-    #[arg(long, value_enum, default_value = "default")]
-    accuracy: AccuracyName,
     /// How activations lie in memory
     #[arg(long, value_enum, default_value = "nhwc")]
     pub layout: LayoutName,
-    /// Type of the elements
-    #[arg(long = "type", value_enum, default_value = "f32")]
-    pub element: ElementName,
     /// Which kernel: the output, or the gradient of the input (dx), the weights (dw) or the bias (db)
     #[arg(long, value_enum, default_value = "forward")]
     pub pass: PassName,
@@ -120,22 +110,9 @@ struct OneLayer {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum AccuracyName {
-    Exact,
-    Default,
-    Relaxed,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum LayoutName {
     Nhwc,
     Nchw,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum ElementName {
-    F32,
-    F64,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -144,11 +121,6 @@ pub enum PassName {
     Dx,
     Dw,
     Db,
-}
-
-fn seconds(s: &str) -> std::result::Result<Duration, String> {
-    let seconds = s.parse().map_err(|e| format!("{e}"))?;
-    Duration::try_from_secs_f64(seconds).map_err(|e| e.to_string())
 }
 
 impl OneLayer {
@@ -169,25 +141,9 @@ impl OneLayer {
             height,
             width: self.width.unwrap_or(height),
         };
-        layer.name = name(&layer);
+        layer.name = layer.summary();
         Some(layer)
     }
-}
-
-/// What a layer is, in short.
-fn name(layer: &Layer) -> String {
-    let Layer { op, c_in, c_out, stride, dilation, groups, height, width, .. } = layer;
-    let [kh, kw] = layer.kernel.0;
-    let mut name = format!("{op}_{kh}x{kw}");
-    for (letter, pair) in [("s", stride), ("d", dilation)] {
-        if *pair != Pair([1, 1]) {
-            name += &format!("_{letter}{pair}");
-        }
-    }
-    if *groups != 1 {
-        name += &format!("_g{groups}");
-    }
-    name + &format!("/{c_in}->{c_out}@{height}x{width}")
 }
 
 impl Args {
@@ -229,16 +185,10 @@ impl Args {
                 LayoutName::Nchw => Layout::Nchw,
             },
             batch: self.batch,
-            level: self.level,
             algorithm: self.algorithm,
-            accuracy: match self.accuracy {
-                AccuracyName::Exact => Accuracy::Exact,
-                AccuracyName::Default => Accuracy::Default,
-                AccuracyName::Relaxed => Accuracy::Relaxed,
-            },
-            planned: None,
             // Twice what the last level holds.
             cold_bytes: if self.cold { 2 * Machine::detect().l3_bytes } else { 0 },
+            ..self.how.setup()
         }
     }
 }

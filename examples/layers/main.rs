@@ -1,11 +1,14 @@
 //! Measures any convolution or pooling layer: `cargo run --release --example layers -- --help`.
 
 mod args;
+#[path = "../common/mod.rs"]
+mod common;
 mod report;
 
-use args::{Args, ElementName};
+use args::Args;
 use clap::Parser;
-use gemmule::{Element, Executor, Serial};
+use common::ElementName;
+use gemmule::{Element, Executor};
 use gemmule_bench::{Job, Layer, Peak, Result, Setup, interleave};
 use report::{Report, Table, Verification};
 use std::io::{self, ErrorKind, Write};
@@ -16,7 +19,7 @@ const REFERENCE_WORK: f64 = 2e8;
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    match on_threads(&args, |executor| run(&args, executor)) {
+    match args.how.on_threads(|executor| run(&args, executor)) {
         Ok(0) => ExitCode::SUCCESS,
         Ok(failed) => {
             eprintln!("{failed} failed");
@@ -28,20 +31,6 @@ fn main() -> ExitCode {
             eprintln!("error: {e}");
             ExitCode::FAILURE
         }
-    }
-}
-
-/// Calls `f` with the executor that was asked for, in its pool.
-fn on_threads(args: &Args, f: impl FnOnce(&dyn Executor) -> Result<usize> + Send) -> Result<usize> {
-    match args.threads.get() {
-        1 => f(&Serial),
-        #[cfg(feature = "rayon")]
-        threads => {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
-            pool.install(|| f(&gemmule::Rayon))
-        }
-        #[cfg(not(feature = "rayon"))]
-        threads => Err(format!("--threads {threads}: this build has no feature `rayon`").into()),
     }
 }
 
@@ -59,7 +48,7 @@ fn run(args: &Args, executor: &dyn Executor) -> Result<usize> {
     let mut table = Table::new(args, &layers);
     let mut failed = 0;
     for layer in &layers {
-        let measured = match args.element {
+        let measured = match args.how.element {
             ElementName::F32 => measure::<f32>(args, layer, &setup, executor),
             ElementName::F64 => measure::<f64>(args, layer, &setup, executor),
         };
@@ -87,7 +76,7 @@ fn measure<T: Element + Peak>(args: &Args, layer: &Layer, setup: &Setup, executo
             Ok(())
         }],
     )?;
-    let peak_gflops = peak_flops / peak.min() / 1e9 * args.threads.get() as f64;
+    let peak_gflops = peak_flops / peak.min() / 1e9 * args.how.threads.get() as f64;
     Report::new(args, layer, &job, &mut times, peak_gflops, verification)
 }
 

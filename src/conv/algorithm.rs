@@ -25,18 +25,22 @@ pub enum Algorithm {
     Band,
     /// Any geometry: rows of patches lie in a scratch tile.
     Im2col,
+    /// Winograd's algorithm: tiles of inputs and weights are transformed, and one matrix product for each of their points takes
+    /// fewer multiplications than direct sums. Not exact: see [`Accuracy`].
+    Winograd,
     /// Few channels per group: no matrix, but a sum over the taps, vectorized over all channels.
     Depthwise,
     /// As [`Algorithm::Im2col`], with the GEMM of the crate `matrixmultiply` instead of our own. It allocates at every run.
     Matrixmultiply,
 }
 
-const ALL: [(Algorithm, &str); 7] = [
+const ALL: [(Algorithm, &str); 8] = [
     (Algorithm::Auto, "auto"),
     (Algorithm::Pointwise, "pointwise"),
     (Algorithm::Implicit, "implicit"),
     (Algorithm::Band, "band"),
     (Algorithm::Im2col, "im2col"),
+    (Algorithm::Winograd, "winograd"),
     (Algorithm::Depthwise, "depthwise"),
     (Algorithm::Matrixmultiply, "matrixmultiply"),
 ];
@@ -67,13 +71,14 @@ impl FromStr for Algorithm {
     }
 }
 
-/// How exact a result has to be. All lowerings of today are exact; the choice is there for those to come.
+/// How exact a result has to be.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Accuracy {
     /// Direct sums only: within `(K + 2) * eps / 2 * sum|x * w|` of the true value, `K` terms a sum.
     Exact,
-    /// May pick a fast transform that stays below 3e-5 at output scale 1.
+    /// May pick a fast transform whose errors are expected to stay below about 3e-5 in `f32`, where outputs have variance 1; of 3x3
+    /// kernels below half of that. [`numerics`](crate::numerics) says what was measured, and what is proven.
     #[default]
     Default,
     /// May pick any fast transform.
@@ -93,6 +98,23 @@ pub enum Refusal {
     },
     /// There is padding, or may be some.
     Padding,
+    /// The stride is not one of those that the lowering knows.
+    Stride {
+        /// `[height, width]`.
+        given: [usize; 2],
+    },
+    /// No transform of the kernel is as exact as is wanted.
+    Accuracy {
+        /// What was asked for.
+        given: Accuracy,
+    },
+    /// There is no transform of so many taps; or none whose tiles have as many outputs as were asked for.
+    Transform {
+        /// Outputs of a tile, `[height, width]`.
+        outputs: Option<[usize; 2]>,
+        /// Taps, `[height, width]`; of a transposed convolution those of a phase.
+        taps: [usize; 2],
+    },
     /// The kernel has too many taps.
     Taps {
         /// Taps.
@@ -112,6 +134,13 @@ pub enum Refusal {
         /// Inputs per group.
         given: usize,
         /// The most that would be accepted.
+        wanted: usize,
+    },
+    /// There are too few channels per group.
+    FewChannels {
+        /// Inputs per group.
+        given: usize,
+        /// The fewest that would be accepted: a vector of the level.
         wanted: usize,
     },
     /// The pass is not one that the lowering knows.
@@ -134,11 +163,22 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Refusal::Kernel { given: [h, w], wanted: [y, x] } => write!(f, "kernel {h}x{w} is not {y}x{x}"),
+            Refusal::Stride { given: [h, w] } => {
+                write!(f, "stride {h}x{w} is not 1x1, or not one that divides the kernel")
+            }
+            Refusal::Accuracy { given } => write!(f, "no transform of this kernel has accuracy {given:?}"),
+            Refusal::Transform { outputs: None, taps: [h, w] } => write!(f, "there is no transform of {h}x{w} taps"),
+            Refusal::Transform { outputs: Some([y, x]), taps: [h, w] } => {
+                write!(f, "there is no transform of {h}x{w} taps with tiles of {y}x{x} outputs")
+            }
             Refusal::Padding => f.write_str("padding is not zero"),
             Refusal::Taps { given, wanted } => write!(f, "{given} taps are more than {wanted}"),
             Refusal::Scratch { given, wanted } => write!(f, "{given} elements under an output are more than {wanted}"),
             Refusal::ChannelsPerGroup { given, wanted } => {
                 write!(f, "{given} input channels per group are more than {wanted}")
+            }
+            Refusal::FewChannels { given, wanted } => {
+                write!(f, "{given} input channels per group are fewer than {wanted}")
             }
             Refusal::Transposed => f.write_str("the transposed pass is not the forward pass"),
             Refusal::Level { given } => write!(f, "level {given} is neither avx2 nor avx512"),

@@ -18,6 +18,7 @@ mod plan;
 mod problem;
 mod transpose;
 mod weights;
+mod winograd;
 
 use crate::gemm::Blocking;
 
@@ -27,6 +28,7 @@ pub(crate) mod kernels {
     pub use super::backward_weights::{WeightsByChannel, WeightsByGemm};
     pub use super::depthwise::Depthwise;
     pub use super::gemm_tile::GemmTile;
+    pub use super::winograd::{TransformWeights, WinogradTile};
 }
 
 pub use algorithm::{Accuracy, Algorithm, ParseAlgorithmError, Refusal};
@@ -38,3 +40,5 @@ pub use forward::{Conv2d, PackedConv2d};
 pub use plan::{Candidate, Options, Plan};
 pub use transpose::{ConvTranspose2d, PackedConvTranspose2d};
 pub use weights::{Weights, WeightsMut};
+#[cfg(feature = "testing")]
+pub use winograd::ErrorBound;

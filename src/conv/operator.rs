@@ -5,6 +5,7 @@ use super::epilogue::Epilogue;
 use super::gemm_tile::GemmTile;
 use super::plan::{Packing, Plan};
 use super::problem::{Problem, TapClass};
+use super::winograd::WinogradTile;
 use super::{Algorithm, Options};
 use crate::element::Element;
 use crate::error::Error;
@@ -13,7 +14,7 @@ use crate::pages::Pages;
 use crate::run::Run;
 use crate::simd::{Level, Machine};
 use crate::tensor::{Aligned, View, ViewMut};
-use crate::tiles::{Box4, Tile};
+use crate::tiles::{Box4, Tile, Turn};
 use crate::window::Axis;
 
 /// A problem with its weights, ready to run any number of times.
@@ -28,7 +29,14 @@ pub(crate) struct Operator<T> {
 ///
 /// `w` has the shape `[kh, kw, i, o]` of a convolution: `i` is per group, `o` is not. A convolution sums over `i`, its adjoint
 /// over the part of `o` that belongs to a group.
-fn weights_row<T: Copy>(p: &Problem, w: &View<T>, [ky, kx]: [usize; 2], term: usize, output: usize, row: &mut [T]) {
+pub(super) fn weights_row<T: Copy>(
+    p: &Problem,
+    w: &View<T>,
+    [ky, kx]: [usize; 2],
+    term: usize,
+    output: usize,
+    row: &mut [T],
+) {
     if p.transposed {
         for (output, to) in (output..).zip(row) {
             let (group, i) = (output / p.outputs_per_group(), output % p.outputs_per_group());
@@ -59,7 +67,7 @@ impl<T: Element> Operator<T> {
         };
         let packed = Pages::zeros(plan.weight_len(), "weights")?;
         let mut operator = Operator { plan, weights: packed, bias: stored };
-        operator.pack(weights, bias);
+        operator.pack(weights, bias)?;
         Ok(operator)
     }
 
@@ -71,15 +79,20 @@ impl<T: Element> Operator<T> {
         if expected != given {
             return Err(Error::Length { argument: "bias", expected, given });
         }
-        self.pack(weights, bias);
-        Ok(())
+        self.pack(weights, bias)
     }
 
     /// Fills the memory for weights and bias, all of whose sizes have been checked.
-    fn pack(&mut self, weights: View<T>, bias: Option<&[T]>) {
+    fn pack(&mut self, weights: View<T>, bias: Option<&[T]>) -> Result<(), Error> {
+        if let (Some(stored), Some(bias)) = (&mut self.bias, bias) {
+            stored.as_mut_slice().copy_from_slice(bias);
+        }
         let p = self.plan.problem;
         let Packing { groups, columns, panel } = self.plan.packing(self.plan.algorithm());
         let inputs = p.inputs_per_group();
+        if let (Algorithm::Winograd, Some(winograd)) = (self.plan.algorithm(), &self.plan.winograd) {
+            return winograd.pack(&self.plan, &weights, self.weights.as_mut_slice());
+        }
         for group in 0..groups {
             for class in p.classes() {
                 let k = class.taps() * inputs;
@@ -93,9 +106,13 @@ impl<T: Element> Operator<T> {
                 });
             }
         }
-        if let (Some(stored), Some(bias)) = (&mut self.bias, bias) {
-            stored.as_mut_slice().copy_from_slice(bias);
-        }
+        Ok(())
+    }
+
+    /// The transformed weights of a class of taps in a group, from the part on that starts with this output of the group, and all
+    /// that follow.
+    pub fn transformed(&self, group: usize, class: &TapClass, output: usize) -> &[T] {
+        &self.weights.as_slice()[self.plan.transformed_at(group, class, output)..]
     }
 
     /// The packed weights of a class of taps in a group, and all that follow.
@@ -122,13 +139,15 @@ impl<T: Element> Operator<T> {
         epilogue.check(shape)?;
         let grid = match plan.algorithm() {
             Algorithm::Depthwise => depthwise::grid(&plan.problem, axes, &x, shape, &plan.blocking, plan.lanes()),
+            Algorithm::Winograd => plan.winograd_grid(shape),
             _ => plan.grid(shape, plan.source(&x)),
         };
         let pixels = shape[0].saturating_mul(shape[1]).saturating_mul(shape[2]);
         let work = pixels.saturating_mul(plan.problem.terms()).saturating_mul(plan.problem.outputs);
-        run.for_each_tile(grid, Tile::new(y), plan.scratch_len(), work, |place, tile, scratch| {
-            let job = TileJob { operator: self, axes, x, epilogue, place, tile, scratch };
+        run.for_each_turn(grid, Tile::new(y), plan.scratch_len(), work, |Turn { place, before }, tile, scratch| {
+            let job = TileJob { operator: self, axes, x, epilogue, place, before, tile, scratch };
             match plan.algorithm() {
+                Algorithm::Winograd => T::conv_winograd(plan.level(), WinogradTile(job)),
                 Algorithm::Depthwise => T::conv_depthwise(plan.level(), Depthwise(job)),
                 _ => T::conv_gemm_tile(plan.level(), GemmTile(job)),
             }
@@ -143,6 +162,8 @@ pub(super) struct TileJob<'a, 'b, T> {
     pub x: View<'a, T>,
     pub epilogue: &'a Epilogue<'a, T>,
     pub place: &'a Box4,
+    /// The box that the scratch memory was used for before.
+    pub before: Option<&'a Box4>,
     pub tile: &'a mut Tile<'b, T>,
     pub scratch: &'a mut [T],
 }

@@ -7,6 +7,7 @@ use super::depthwise::{self, STRIP, least_strip};
 use super::gemm_tile::Source;
 use super::patches::MAX_SEGMENTS;
 use super::problem::{Problem, TapClass};
+use super::winograd::{Winograd, is_accurate};
 use crate::error::Error;
 use crate::gemm::{RegisterTile, packed_len};
 use crate::simd::{Level, Machine};
@@ -33,6 +34,7 @@ pub struct Options {
     input: Option<[usize; 3]>,
     max_weight_bytes: Option<usize>,
     blocking: Option<Blocking>,
+    transform: Option<[usize; 2]>,
 }
 
 impl Options {
@@ -73,6 +75,13 @@ impl Options {
         let (depth, columns) = (depth.max(1), columns.max(1));
         Options { blocking: Some(Blocking { rows, depth, columns, weights: depth * columns }), ..self }
     }
+
+    /// Transforms of other tiles than the cheapest ones, for tests: of so many outputs along each axis. An axis of one tap has
+    /// tiles of one.
+    #[cfg(feature = "testing")]
+    pub fn transform(self, outputs: [usize; 2]) -> Self {
+        Options { transform: Some(outputs), ..self }
+    }
 }
 
 /// A lowering that was considered, and what came of it.
@@ -102,13 +111,16 @@ pub struct Plan {
     pub(crate) blocking: Blocking,
     register_tile: RegisterTile,
     element_bytes: usize,
-    candidates: [Candidate; 6],
+    candidates: [Candidate; 7],
+    /// The transform of [`Algorithm::Winograd`], where there is one.
+    pub(super) winograd: Option<Winograd>,
 }
 
 /// The lowerings, in the order in which they are considered.
-const CANDIDATES: [Algorithm; 6] = [
+const CANDIDATES: [Algorithm; 7] = [
     Algorithm::Pointwise,
     Algorithm::Depthwise,
+    Algorithm::Winograd,
     Algorithm::Implicit,
     Algorithm::Band,
     Algorithm::Im2col,
@@ -128,6 +140,7 @@ impl Plan {
             register_tile: RegisterTile::new::<T>(level),
             element_bytes: size_of::<T>(),
             candidates: CANDIDATES.map(|algorithm| Candidate { algorithm, verdict: Ok(0.0) }),
+            winograd: None,
         };
         for i in 0..plan.candidates.len() {
             plan.candidates[i].verdict = plan.consider(plan.candidates[i].algorithm, options);
@@ -161,7 +174,12 @@ impl Plan {
     /// Costs count vector operations for one pixel of one group; what they leave out are the sizes of the image and of the
     /// caches. The constants are what was measured on Zen 4, in layers of 4 to 512 channels: a depthwise sum over the taps runs at
     /// 0.6 of the micro-kernel's speed, `matrixmultiply` at three quarters of it.
-    fn consider(&self, algorithm: Algorithm, options: &Options) -> Result<f64, Refusal> {
+    fn consider(&mut self, algorithm: Algorithm, options: &Options) -> Result<f64, Refusal> {
+        if algorithm == Algorithm::Winograd {
+            let (winograd, cost) = self.transform(options)?;
+            self.winograd = Some(winograd);
+            return Ok(cost);
+        }
         let p = &self.problem;
         let bytes = self.packed_len(algorithm).saturating_mul(self.element_bytes);
         if let Some(wanted) = options.max_weight_bytes.filter(|&wanted| bytes > wanted) {
@@ -215,8 +233,38 @@ impl Plan {
             Algorithm::Band => Ok(multiply + strips(segments(true)) + 10.0 * p.inputs_per_group() as f64 / lanes),
             Algorithm::Matrixmultiply if !has_matrixmultiply(self.level) => Err(Refusal::Level { given: self.level }),
             Algorithm::Matrixmultiply => Ok(multiply / 0.75 + strips(1) + copy),
-            Algorithm::Im2col | Algorithm::Auto => Ok(multiply + strips(1) + copy),
+            Algorithm::Im2col | Algorithm::Auto | Algorithm::Winograd => Ok(multiply + strips(1) + copy),
         }
+    }
+
+    /// The cheapest transform, and its cost.
+    fn transform(&self, options: &Options) -> Result<(Winograd, f64), Refusal> {
+        let p = &self.problem;
+        let taps = Winograd::taps(p, self.lanes())?;
+        let mut best: Option<(Winograd, f64)> = None;
+        let (nr, vector_bytes) = (self.register_tile.columns, self.lanes() * self.element_bytes);
+        let mut refusal = Refusal::Transform { outputs: options.transform, taps };
+        for forms in Winograd::choices(taps, options.transform) {
+            if !is_accurate(forms, p.inputs_per_group(), options.accuracy) {
+                if let Refusal::Transform { .. } = refusal {
+                    refusal = Refusal::Accuracy { given: options.accuracy };
+                }
+                continue;
+            }
+            let winograd = Winograd::new(p, forms, &self.blocking, nr, vector_bytes);
+            let bytes = winograd.weight_len(p, nr).saturating_mul(self.element_bytes);
+            if let Some(wanted) = options.max_weight_bytes.filter(|&wanted| bytes > wanted) {
+                // The fewest are what would have to be allowed.
+                let fewest = if let Refusal::WeightBytes { given, .. } = refusal { given.min(bytes) } else { bytes };
+                refusal = Refusal::WeightBytes { given: fewest, wanted };
+                continue;
+            }
+            let cost = winograd.cost(p, options.input, self.register_tile);
+            if best.is_none_or(|(_, least)| cost < least) {
+                best = Some((winograd, cost));
+            }
+        }
+        best.ok_or(refusal)
     }
 
     /// The most inputs of a group for a sum over the taps: one, or as many as there are outputs where they fill a part of a
@@ -272,6 +320,22 @@ impl Plan {
         p.grid(y, [rows, columns], &self.blocking, self.register_tile.columns)
     }
 
+    /// How the outputs `y` are cut into blocks of transformed tiles.
+    pub(super) fn winograd_grid(&self, y: [usize; 4]) -> Grid {
+        match &self.winograd {
+            Some(winograd) => winograd.grid(&self.problem, y),
+            None => self.grid(y, Source::Copies),
+        }
+    }
+
+    /// Where the transformed weights of a class of taps in a group start, for the part that starts with this output.
+    pub(super) fn transformed_at(&self, group: usize, class: &TapClass, output: usize) -> usize {
+        match &self.winograd {
+            Some(winograd) => winograd.weights_at(&self.problem, self.register_tile.columns, group, class, output),
+            None => 0,
+        }
+    }
+
     /// How the packed weights are cut: matrices, and columns of each one and of its panels.
     pub(crate) fn packing(&self, algorithm: Algorithm) -> Packing {
         let p = &self.problem;
@@ -306,6 +370,9 @@ impl Plan {
     }
 
     fn packed_len(&self, algorithm: Algorithm) -> usize {
+        if let (Algorithm::Winograd, Some(winograd)) = (algorithm, &self.winograd) {
+            return winograd.weight_len(&self.problem, self.register_tile.columns);
+        }
         let Packing { groups, columns, panel } = self.packing(algorithm);
         packed_len(self.problem.terms(), columns, panel).map_or(usize::MAX, |len| len.saturating_mul(groups))
     }
@@ -347,6 +414,7 @@ impl Plan {
         let columns = columns.max(self.packing(self.algorithm).panel.min(self.register_tile.columns));
         match self.algorithm {
             Algorithm::Depthwise => depthwise::scratch_len(&self.blocking, self.lanes()),
+            Algorithm::Winograd => self.winograd.map_or(0, |winograd| winograd.scratch_len(&self.problem)),
             _ => self.copy_len() + rows * columns + columns,
         }
     }
@@ -386,7 +454,11 @@ fn has_matrixmultiply(level: Level) -> bool {
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Blocking { rows, depth, columns, .. } = self.blocking;
-        write!(f, "{} at {}, blocks of {rows} x {depth} x {columns}", self.algorithm, self.level)?;
+        write!(f, "{}", self.algorithm)?;
+        if let (Algorithm::Winograd, Some(winograd)) = (self.algorithm, &self.winograd) {
+            write!(f, " by {winograd}")?;
+        }
+        write!(f, " at {}, blocks of {rows} x {depth} x {columns}", self.level)?;
         for candidate in &self.candidates {
             match candidate.verdict {
                 Ok(cost) => write!(f, "; {}: cost {cost:.1}", candidate.algorithm)?,

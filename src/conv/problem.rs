@@ -62,14 +62,23 @@ impl Problem {
 
     /// Elements along an axis of `x` from the first tap of so many neighbouring outputs (of a phase) to the last, at most.
     pub fn reach(&self, axis: usize, outputs: usize) -> usize {
-        let Window { kernel, stride, dilation, .. } = self.window;
-        let tap_step = self.tap_step(axis);
-        let (stride, step) = match self.transposed {
-            // From a tap of a class to the next.
-            true => (1, dilation[axis].saturating_mul(tap_step) / stride[axis]),
-            false => (stride[axis], dilation[axis]),
-        };
-        reach(stride, step, kernel[axis].div_ceil(tap_step), outputs)
+        let Window { kernel, stride, .. } = self.window;
+        let stride = if self.transposed { 1 } else { stride[axis] };
+        reach(stride, self.tap_distance(axis), kernel[axis].div_ceil(self.tap_step(axis)), outputs)
+    }
+
+    /// Phases of the outputs along an axis, each of which has a sampling of its own.
+    pub fn phases(&self, axis: usize) -> usize {
+        if self.transposed { self.window.stride[axis] } else { 1 }
+    }
+
+    /// Elements of `x` from a tap of a class to the next.
+    pub fn tap_distance(&self, axis: usize) -> usize {
+        let Window { stride, dilation, .. } = self.window;
+        match self.transposed {
+            true => dilation[axis].saturating_mul(self.tap_step(axis)) / stride[axis],
+            false => dilation[axis],
+        }
     }
 
     /// Refuses zeros, groups that do not divide the channels, and sizes that overflow.
@@ -95,7 +104,7 @@ impl Problem {
     }
 
     /// From a tap to the next one of its class.
-    fn tap_step(&self, axis: usize) -> usize {
+    pub fn tap_step(&self, axis: usize) -> usize {
         if self.transposed { self.window.axis_tap_step(axis) } else { 1 }
     }
 
@@ -127,7 +136,7 @@ impl Problem {
     pub fn sample(&self, axes: &[Axis; 2], input: [usize; 2], tile: &Box4) -> (TapClass, [Sampling; 2], [usize; 2]) {
         let sampling = |i: usize| {
             if self.transposed {
-                axes[i].transposed_sampling(tile[i + 1].start % tile[i + 1].step, input[i])
+                axes[i].transposed_sampling(tile[i + 1].start % self.phases(i), input[i])
             } else {
                 axes[i].sampling(input[i])
             }
@@ -135,7 +144,7 @@ impl Problem {
         let s = [sampling(0), sampling(1)];
         let mut class = self.class([s[0].tap_first, s[1].tap_first]);
         class.count = [s[0].taps, s[1].taps];
-        (class, s, [tile[1].start / tile[1].step, tile[2].start / tile[2].step])
+        (class, s, [0, 1].map(|i| tile[i + 1].start / self.phases(i)))
     }
 
     /// How the outputs `y` are cut into tiles of at most so many rows and columns: by the shape alone, never by the number of
@@ -143,9 +152,8 @@ impl Problem {
     ///
     /// Panels have `nr` columns.
     pub fn grid(&self, y: [usize; 4], [rows, columns]: [usize; 2], blocking: &Blocking, nr: usize) -> Grid {
-        let step = |i: usize| if self.transposed { self.window.stride[i] } else { 1 };
-        let height = Parts::Phases { len: y[1], step: step(0), most: rows };
-        let width = Parts::Phases { len: y[2], step: step(1), most: columns };
+        let height = Parts::Phases { len: y[1], step: self.phases(0), unit: 1, most: rows };
+        let width = Parts::Phases { len: y[2], step: self.phases(1), unit: 1, most: columns };
         let (groups, block) = (self.groups, self.outputs_per_group());
         let tiles = y[0].saturating_mul(height.count()).saturating_mul(width.count()).saturating_mul(groups);
         // Cuts by channels must be worth a tile's cost.

@@ -72,11 +72,10 @@ impl<T: Element> Op<T> for Gemm<'_, '_, T> {
             let mut row = 0;
             classes.each(&mut |m, segments| {
                 let k: usize = segments.iter().map(|segment| segment.len).sum();
-                // Strips of even height: 16 rows run as 6 + 5 + 5, never as 6 + 6 + 4.
-                let strips_of_class = m.div_ceil(most);
-                let (height, longer) = (m / strips_of_class, m % strips_of_class);
-                for (height, m) in [(height + 1, longer * (height + 1)), (height, (strips_of_class - longer) * height)]
-                {
+                for (height, m) in even_strips(m, most) {
+                    if m == 0 {
+                        continue;
+                    }
                     // What is applied to stored rows wants them in the first-level cache: a strip at a time.
                     let at_a_time = if finish.activation.is_some() { height } else { m };
                     for _ in (0..m).step_by(at_a_time.max(1)) {
@@ -121,12 +120,22 @@ impl<T: Element> Op<T> for Gemm<'_, '_, T> {
     }
 }
 
+/// `m` rows in strips of even height, at most `most`: 16 rows run as 6 + 5 + 5, never as 6 + 6 + 4. The higher strips come first:
+/// each height, and its rows.
+#[inline(always)]
+pub(super) fn even_strips(m: usize, most: usize) -> [(usize, usize); 2] {
+    let strips = m.div_ceil(most).max(1);
+    let (height, longer) = (m / strips, m % strips);
+    [(height + 1, longer * (height + 1)), (height, (strips - longer) * height)]
+}
+
 /// Applies an activation to some channels. A kernel of its own, since what runs in a closure has not the level's
 /// instructions.
-struct Activate<'a, T> {
-    activation: &'a Activation<'a, T>,
-    channel: usize,
-    values: &'a mut [T],
+pub(crate) struct Activate<'a, T> {
+    pub activation: &'a Activation<'a, T>,
+    /// The first one.
+    pub channel: usize,
+    pub values: &'a mut [T],
 }
 
 impl<T: Element> Op<T> for Activate<'_, T> {

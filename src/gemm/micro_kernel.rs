@@ -11,7 +11,7 @@ use super::blocking::rows;
 use super::finish::Finish;
 use crate::activation::Bounds;
 use crate::element::Element;
-use crate::simd::{Op, Simd};
+use crate::simd::{Op, Simd, unrolled};
 use crate::tiles::Rows;
 use core::array::from_fn;
 use core::ops::Range;
@@ -117,13 +117,6 @@ impl<T> Strips<'_, '_, T> {
         self.column += self.n;
         self.n = n;
     }
-}
-
-/// `for i in 0..n`, written out. One accumulator whose index is not a constant sends the whole array to memory, and what
-/// the compiler unrolls by itself depends on the size of the body and on the optimization level.
-macro_rules! unrolled {
-    ($i:ident in 0..$n:expr, $body:block) => { unrolled!(@ $i, $n, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13) };
-    (@ $i:ident, $n:expr, $body:block, $($c:literal)*) => { $(if $c < $n { let $i = $c; $body })* };
 }
 
 struct Tiles<'s, 'a, 'c, T, const ROWS: usize, const VECTORS: usize>(&'s mut Strips<'a, 'c, T>);

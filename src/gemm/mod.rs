@@ -8,6 +8,7 @@
 //! packed in panels of two vectors, `b[panel][k][2 * LANES]`, the last one filled up with zeros. Each element of C is
 //! one sum in the order of k, whatever the blocks and the rows of a strip: so its bits depend on neither.
 
+mod batch;
 mod blocking;
 mod finish;
 #[cfg(feature = "testing")]
@@ -18,11 +19,12 @@ mod matrixmultiply;
 mod micro_kernel;
 mod pack;
 
+pub(crate) use batch::Batch;
 pub(crate) use blocking::{Blocking, MAX_ROWS, RegisterTile};
 pub(crate) use finish::Finish;
 #[cfg(feature = "testing")]
 pub use instances::MicroKernel;
-pub(crate) use macro_kernel::{Classes, Gemm, Plain};
+pub(crate) use macro_kernel::{Activate, Classes, Gemm, Plain};
 #[cfg(feature = "simd")]
 pub(crate) use matrixmultiply::gemm as matrixmultiply;
 pub(crate) use micro_kernel::{Segment, Start};

@@ -9,7 +9,8 @@
 mod avx2;
 #[cfg(all(feature = "simd", target_arch = "x86_64"))]
 mod avx512;
-#[cfg(all(feature = "testing", debug_assertions))]
+mod crossings;
+#[cfg(all(feature = "testing", feature = "simd", debug_assertions))]
 mod emulated;
 mod lattice;
 mod level;
@@ -20,6 +21,7 @@ mod portable;
 mod quotient;
 mod scalar;
 
+pub(crate) use crossings::{Crossings, CrossingsMut, Line, Marks};
 pub(crate) use lattice::Lattice;
 #[cfg(feature = "testing")]
 pub use level::dispatched;
@@ -45,6 +47,13 @@ macro_rules! each_vector {
 }
 pub(crate) use each_vector;
 
+/// `for i in 0..n`, written out. One accumulator whose index is not a constant sends the whole array to memory, and what
+/// the compiler unrolls by itself depends on the size of the body and on the optimization level.
+macro_rules! unrolled {
+    ($i:ident in 0..$n:expr, $body:block) => { unrolled!(@ $i, $n, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13) };
+    (@ $i:ident, $n:expr, $body:block, $($c:literal)*) => { $(if $c < $n { let $i = $c; $body })* };
+}
+pub(crate) use unrolled;
 /// The most times that [`Simd::repeat`] takes: its quotients come from 16 bits.
 pub(crate) const MOST_TIMES: usize = 64;
 
@@ -155,11 +164,11 @@ macro_rules! dispatch {
                 match level {
                     #[cfg(feature = "simd")]
                     Level::Portable => Simd::<$t>::call(portable::Portable, op),
-                    #[cfg(all(feature = "testing", debug_assertions))]
+                    #[cfg(all(feature = "testing", feature = "simd", debug_assertions))]
                     Level::Emulated4 => Simd::<$t>::call(emulated::Emulated::<4>, op),
-                    #[cfg(all(feature = "testing", debug_assertions))]
+                    #[cfg(all(feature = "testing", feature = "simd", debug_assertions))]
                     Level::Emulated8 => Simd::<$t>::call(emulated::Emulated::<8>, op),
-                    #[cfg(all(feature = "testing", debug_assertions))]
+                    #[cfg(all(feature = "testing", feature = "simd", debug_assertions))]
                     Level::Emulated16 => Simd::<$t>::call(emulated::Emulated::<16>, op),
                     _ => Simd::<$t>::call(Scalar, op),
                 }

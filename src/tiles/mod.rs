@@ -29,6 +29,14 @@ pub(crate) trait Outputs {
     fn handle(&self, proof: &EachBoxOnce) -> Self;
 }
 
+/// A box that a task is at.
+#[derive(Clone, Copy)]
+pub(crate) struct Turn<'a> {
+    pub place: &'a Box4,
+    /// The one that it did before, if any, of which its scratch memory may still hold something.
+    pub before: Option<&'a Box4>,
+}
+
 /// Tiles to compute, and what computing one takes.
 pub(crate) struct Job<O> {
     pub grid: Grid,
@@ -41,29 +49,31 @@ pub(crate) struct Job<O> {
 }
 
 impl<O: Outputs> Job<O> {
-    /// Runs `f(box, tile, scratch)` for every box of the grid on the calling thread.
-    fn serial<T>(mut self, scratch: &mut [T], f: impl Fn(&Box4, &mut O, &mut [T])) {
+    /// Runs `f(turn, tile, scratch)` for every box of the grid on the calling thread.
+    fn serial<T>(mut self, scratch: &mut [T], f: impl Fn(Turn, &mut O, &mut [T])) {
+        let mut before = None;
         for i in 0..self.grid.count() {
             let place = self.grid.get(i);
             self.outputs.move_to(&place, &EachBoxOnce(()));
-            f(&place, &mut self.outputs, &mut scratch[..self.scratch_len]);
+            f(Turn { place: &place, before: before.as_ref() }, &mut self.outputs, &mut scratch[..self.scratch_len]);
+            before = Some(place);
         }
     }
 
-    /// Runs `f(box, tile, scratch)` once for every box of the grid. `scratch` has `workers * scratch_len` elements.
+    /// Runs `f(turn, tile, scratch)` once for every box of the grid. `scratch` has `workers * scratch_len` elements.
     #[cfg(not(any(feature = "std", feature = "simd")))]
-    pub fn run<T>(self, scratch: &mut [T], _: &dyn Executor, f: impl Fn(&Box4, &mut O, &mut [T])) -> Result<(), Error> {
+    pub fn run<T>(self, scratch: &mut [T], _: &dyn Executor, f: impl Fn(Turn, &mut O, &mut [T])) -> Result<(), Error> {
         self.serial(scratch, f);
         Ok(())
     }
 
-    /// Runs `f(box, tile, scratch)` once for every box of the grid. `scratch` has `workers * scratch_len` elements.
+    /// Runs `f(turn, tile, scratch)` once for every box of the grid. `scratch` has `workers * scratch_len` elements.
     #[cfg(any(feature = "std", feature = "simd"))]
     pub fn run<T: Send>(
         self,
         scratch: &mut [T],
         executor: &dyn Executor,
-        f: impl Fn(&Box4, &mut O, &mut [T]) + Sync,
+        f: impl Fn(Turn, &mut O, &mut [T]) + Sync,
     ) -> Result<(), Error>
     where
         O: Sync,
@@ -88,6 +98,7 @@ impl<O: Outputs> Job<O> {
             let once = EachBoxOnce(());
             let (mut outputs, mut scratch) = (self.outputs.handle(&once), scratch.handle());
             let scratch = scratch.slice(slot * self.scratch_len, self.scratch_len);
+            let mut before = None;
             loop {
                 let i = next.fetch_add(1, Ordering::Relaxed);
                 if i >= boxes {
@@ -95,7 +106,8 @@ impl<O: Outputs> Job<O> {
                 }
                 let place = self.grid.get(i);
                 outputs.move_to(&place, &once);
-                f(&place, &mut outputs, scratch);
+                f(Turn { place: &place, before: before.as_ref() }, &mut outputs, scratch);
+                before = Some(place);
                 done.fetch_add(1, Ordering::Release);
             }
         });

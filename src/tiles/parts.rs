@@ -5,8 +5,8 @@ use core::ops::Range;
 /// How one axis is cut into parts. Every index is in exactly one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Parts {
-    /// Phases (the indices with the same rest modulo `step`), each cut into even stretches of at most `most`.
-    Phases { len: usize, step: usize, most: usize },
+    /// Phases (the indices with the same rest modulo `step`), each cut into even stretches of at most `most` units.
+    Phases { len: usize, step: usize, unit: usize, most: usize },
     /// Blocks of equal length `block` (which divides `len`), each cut into even stretches of at most `most` units.
     Blocks { len: usize, block: usize, unit: usize, most: usize },
 }
@@ -27,30 +27,33 @@ impl Part {
 
 impl Parts {
     pub fn whole(len: usize) -> Self {
-        Parts::Phases { len, step: 1, most: len }
+        Parts::Phases { len, step: 1, unit: 1, most: len }
     }
 
     pub fn up_to(len: usize, most: usize) -> Self {
-        Parts::Phases { len, step: 1, most }
+        Parts::Phases { len, step: 1, unit: 1, most }
     }
 
-    fn cuts(len: usize, most: usize) -> usize {
-        len.div_ceil(most.max(1))
+    fn cuts(units: usize, most: usize) -> usize {
+        units.div_ceil(most.max(1))
     }
 
-    fn stretch(len: usize, most: usize, i: usize) -> Range<usize> {
-        let cuts = Self::cuts(len, most);
-        // As even as can be: the first `len % cuts` are one longer.
-        let (each, longer) = (len / cuts, len % cuts);
+    /// Stretch `i` of `len` indices: whole units, but for the last one's end.
+    fn stretch(len: usize, unit: usize, most: usize, i: usize) -> Range<usize> {
+        let units = len.div_ceil(unit);
+        let cuts = Self::cuts(units, most);
+        // As even as can be: the first `units % cuts` are one longer.
+        let (each, longer) = (units / cuts, units % cuts);
         let start = each * i + i.min(longer);
-        start..start + each + usize::from(i < longer)
+        start * unit..((start + each + usize::from(i < longer)) * unit).min(len)
     }
 
     pub fn count(&self) -> usize {
         match *self {
-            Parts::Phases { len, step, most } => {
+            Parts::Phases { len, step, unit, most } => {
                 let (each, longer) = (len / step, len % step);
-                longer * Self::cuts(each + 1, most) + (step - longer) * Self::cuts(each, most)
+                let cuts = |len: usize| Self::cuts(len.div_ceil(unit), most);
+                longer * cuts(each + 1) + (step - longer) * cuts(each)
             }
             Parts::Blocks { len, block, unit, most } => len / block * Self::cuts(block.div_ceil(unit), most),
         }
@@ -58,24 +61,22 @@ impl Parts {
 
     pub fn get(&self, i: usize) -> Part {
         match *self {
-            Parts::Phases { len, step, most } => {
+            Parts::Phases { len, step, unit, most } => {
                 let (each, longer) = (len / step, len % step);
-                let long_cuts = Self::cuts(each + 1, most);
-                let (phase, size, i) = if i < longer * long_cuts {
-                    (i / long_cuts, each + 1, i % long_cuts)
+                let cuts = |len: usize| Self::cuts(len.div_ceil(unit), most);
+                let (phase, size, i) = if i < longer * cuts(each + 1) {
+                    (i / cuts(each + 1), each + 1, i % cuts(each + 1))
                 } else {
-                    let (i, cuts) = (i - longer * long_cuts, Self::cuts(each, most));
-                    (longer + i / cuts, each, i % cuts)
+                    let i = i - longer * cuts(each + 1);
+                    (longer + i / cuts(each), each, i % cuts(each))
                 };
-                let stretch = Self::stretch(size, most, i);
+                let stretch = Self::stretch(size, unit, most, i);
                 Part { start: phase + step * stretch.start, step, count: stretch.len() }
             }
             Parts::Blocks { block, unit, most, .. } => {
-                let units = block.div_ceil(unit);
-                let cuts = Self::cuts(units, most);
-                let stretch = Self::stretch(units, most, i % cuts);
-                let (start, end) = (stretch.start * unit, (stretch.end * unit).min(block));
-                Part { start: i / cuts * block + start, step: 1, count: end - start }
+                let cuts = Self::cuts(block.div_ceil(unit), most);
+                let stretch = Self::stretch(block, unit, most, i % cuts);
+                Part { start: i / cuts * block + stretch.start, step: 1, count: stretch.len() }
             }
         }
     }
@@ -116,15 +117,18 @@ mod tests {
     fn every_index_is_in_exactly_one_part() {
         for len in 0..20 {
             for most in [1, 2, 3, 7, 50] {
-                let phases = (1..25).map(|step| Parts::Phases { len, step, most });
+                let phases = (1..25).flat_map(|step| (1..5).map(move |unit| Parts::Phases { len, step, unit, most }));
                 let blocks = (1..=len).filter(|b| len % b == 0);
                 let blocks = blocks.flat_map(|block| (1..9).map(move |unit| Parts::Blocks { len, block, unit, most }));
                 for parts in phases.chain(blocks) {
                     let mut seen = vec![0; len];
                     for part in (0..parts.count()).map(|i| parts.get(i)) {
-                        let unit = if let Parts::Blocks { unit, .. } = parts { unit } else { 1 };
+                        let (Parts::Blocks { unit, .. } | Parts::Phases { unit, .. }) = parts;
                         assert!((1..=most * unit).contains(&part.count), "{parts:?} {part:?}");
                         (0..part.count).for_each(|i| seen[part.start + part.step * i] += 1);
+                        if let Parts::Phases { step, .. } = parts {
+                            assert_eq!(part.start / step % unit, 0, "{parts:?} {part:?}");
+                        }
                         if let Parts::Blocks { block, .. } = parts {
                             assert_eq!(part.start / block, (part.start + part.count - 1) / block, "{parts:?} {part:?}");
                             assert_eq!(part.start % block % unit, 0, "{parts:?} {part:?}");

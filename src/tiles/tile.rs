@@ -178,6 +178,10 @@ pub(crate) struct Rows<'a, T> {
 }
 
 impl<'a, T> Rows<'a, T> {
+    pub fn len(&self) -> usize {
+        self.starts.len()
+    }
+
     /// Rows of `len` elements of a slice. They may overlap, one after the other is in hand.
     pub fn new(slice: &'a mut [T], starts: &'a [usize], len: usize) -> Self {
         Rows { memory: Memory::new(slice), starts, len }

@@ -212,7 +212,7 @@ pub fn assert_near<T: Number>(got: &Array4<T>, expected: &Array4<f64>, bound: f6
     }
 }
 
-/// The emulated levels, the widest last: only debug builds have them.
+/// The emulated levels, the widest last: only debug builds with `simd` have them.
 pub fn emulated() -> Vec<Level> {
     ["emulated4", "emulated8", "emulated16"].iter().filter_map(|name| name.parse().ok()).collect()
 }

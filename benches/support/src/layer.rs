@@ -206,6 +206,25 @@ impl Layer {
         Ok(())
     }
 
+    /// What it is, in short: a name for a layer that has none.
+    pub fn summary(&self) -> String {
+        let Layer { op, c_in, c_out, stride, padding, dilation, groups, height, width, .. } = self;
+        let [kh, kw] = self.kernel.0;
+        let mut name = format!("{op}_{kh}x{kw}");
+        for (letter, pair) in [("s", stride), ("d", dilation)] {
+            if *pair != Pair([1, 1]) {
+                name += &format!("_{letter}{pair}");
+            }
+        }
+        if *padding != Pad::Symmetric(Pair([0, 0])) {
+            name += &format!("_p{padding}");
+        }
+        if *groups != 1 {
+            name += &format!("_g{groups}");
+        }
+        name + &format!("/{c_in}->{c_out}@{height}x{width}")
+    }
+
     /// The input's shape, `[n, h, w, c]`.
     pub fn input(&self, batch: usize) -> [usize; 4] {
         [batch, self.height, self.width, self.c_in]

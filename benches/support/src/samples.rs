@@ -3,9 +3,6 @@
 use crate::Result;
 use std::time::{Duration, Instant};
 
-/// A turn: long enough for many short calls, short enough for everything to see the same clock and neighbours.
-const TURN: Duration = Duration::from_micros(200);
-
 /// How long the calls of one thing took.
 #[derive(Clone, Debug, Default)]
 pub struct Samples(Vec<f64>);
@@ -28,6 +25,22 @@ impl Samples {
     }
 }
 
+/// How long one thing is called before the next one's turn: until both is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// So much time.
+    pub time: Duration,
+    /// So many calls.
+    pub calls: usize,
+}
+
+impl Default for Turn {
+    /// Long enough for many short calls, short enough for everything to see the same clock and neighbours.
+    fn default() -> Self {
+        Turn { time: Duration::from_micros(200), calls: 1 }
+    }
+}
+
 /// Calls everything in turns until the time is over, at least three turns, and times each call.
 ///
 /// # Errors
@@ -36,17 +49,31 @@ pub fn interleave<const N: usize>(
     budget: Duration,
     mut calls: [&mut dyn FnMut() -> Result<()>; N],
 ) -> Result<[Samples; N]> {
-    let mut samples = std::array::from_fn(|_| Samples::default());
+    let mut samples = interleave_all(budget, Turn::default(), &mut calls)?;
+    Ok(std::array::from_fn(|i| std::mem::take(&mut samples[i])))
+}
+
+/// As [`interleave`], of any number of things.
+///
+/// # Errors
+/// The first one of a call.
+pub fn interleave_all(
+    budget: Duration,
+    turn: Turn,
+    calls: &mut [&mut dyn FnMut() -> Result<()>],
+) -> Result<Vec<Samples>> {
+    let mut samples = vec![Samples::default(); calls.len()];
     let start = Instant::now();
     let mut turns = 0;
     while turns < 3 || start.elapsed() < budget {
         for (call, samples) in calls.iter_mut().zip(&mut samples) {
-            let turn = Instant::now();
+            let (turn_start, mut calls) = (Instant::now(), 0);
             loop {
                 let call_start = Instant::now();
                 call()?;
                 samples.0.push(call_start.elapsed().as_secs_f64());
-                if turn.elapsed() >= TURN {
+                calls += 1;
+                if calls >= turn.calls && turn_start.elapsed() >= turn.time {
                     break;
                 }
             }

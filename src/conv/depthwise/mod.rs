@@ -33,7 +33,7 @@ impl<T: Element> Op<T> for Depthwise<'_, '_, T> {
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, s: S) {
-        let TileJob { operator, axes, x, epilogue, place, tile, scratch } = self.0;
+        let TileJob { operator, axes, x, epilogue, place, tile, scratch, .. } = self.0;
         let p = &operator.plan.problem;
         let (class, sampling, first) = p.sample(axes, [x.shape()[1], x.shape()[2]], place);
         let ([_, height, width, n], inputs) = (tile.shape(), p.inputs_per_group());

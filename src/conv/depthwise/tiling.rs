@@ -106,7 +106,7 @@ pub(in super::super) fn grid<T: Element>(
             Parts::up_to(p.outputs, 1)
         };
     }
-    let phases = |i: usize, most: usize| Parts::Phases { len: y[i + 1], step: step[i], most };
+    let phases = |i: usize, most: usize| Parts::Phases { len: y[i + 1], step: step[i], unit: 1, most };
     Grid([Parts::up_to(y[0], 1), phases(0, rows), phases(1, columns), most_channels])
 }
 

@@ -1,0 +1,82 @@
+//! What a transform costs, in the units of the plan: vector operations for one output of one group.
+//!
+//! - *multiply*: the products of all points, fewer than direct sums take. A single vector of outputs has each input broadcast
+//!   for it alone, which takes longer.
+//! - *stream*: a block of tiles reads all weights; each vector of them takes the time of so many operations to come from a shared
+//!   cache. With few tiles this is what counts.
+//! - *strips*: a strip of the micro-kernel, and a product, cost the same whatever their size.
+//! - *passes*: reading, transforming and writing the vectors of each point, once for each axis, in and out.
+//! - *tiles*: what a tile, a line of a pass and a pixel cost beside their vectors. With few channels this is most of it.
+//!
+//! The constants were fitted to what [`crate::Algorithm::Winograd`] took in 39 random layers of the example `choose` (seeds 1
+//! and 2, one thread, hot) on Emerald Rapids: the estimate is off by a factor of 1.4 (standard deviation).
+
+use super::Winograd;
+use super::tiling::{CHANNELS, Cuts, lattice};
+use crate::conv::problem::Problem;
+use crate::gemm::RegisterTile;
+
+/// A vector of weights, each time it is read.
+const WEIGHTS: f64 = 12.0;
+/// A strip of rows of a panel.
+const STRIP: f64 = 300.0;
+/// A product.
+const PRODUCT: f64 = 200.0;
+/// A vector of a point in one pass, inputs and products.
+const POINT: [f64; 2] = [5.0, 4.5];
+/// A tile, and a line of a pass over it.
+const TILE: f64 = 200.0;
+const LINE: f64 = 40.0;
+/// A pixel that is finished.
+const PIXEL: f64 = 40.0;
+/// How much longer a multiplication takes where there is a single vector of outputs.
+const NARROW: f64 = 1.4;
+
+impl Winograd {
+    /// Outputs along an axis that one lattice has, for an input of this size.
+    fn outputs(&self, p: &Problem, axis: usize, input: [usize; 3]) -> usize {
+        let size = [input[1], input[2]];
+        let outputs = match p.window.axes(size) {
+            // A phase has about as many as there are inputs.
+            Ok(axes) if !p.transposed => axes[axis].output(size[axis]).unwrap_or(size[axis]),
+            _ => size[axis],
+        };
+        outputs.div_ceil(lattice(p, axis)).max(1)
+    }
+
+    /// The cost of an output of one group. Of an input whose size is not known, many tiles are assumed.
+    pub fn cost(&self, p: &Problem, input: Option<[usize; 3]>, tile: RegisterTile) -> f64 {
+        let vectors = |channels: usize| channels.div_ceil(tile.columns / 2) as f64;
+        let (inputs, outputs) = (p.inputs_per_group(), p.outputs_per_group());
+        // For each output: points of all tiles, and tiles.
+        let (mut points, mut share, mut tiles) = (1.0, 1.0, self.tiles);
+        let mut of_image: usize = 1;
+        for axis in 0..2 {
+            let form = self.forms[axis];
+            let count = input.map_or(form.m, |input| self.outputs(p, axis, input));
+            let cuts = Cuts::new(form, count);
+            points *= cuts.multiplications() as f64 / count as f64;
+            share *= cuts.tiles as f64 / count as f64;
+            of_image = of_image.saturating_mul(cuts.tiles);
+        }
+        if input.is_some() {
+            tiles = tiles.min(of_image);
+        }
+        let [rows, columns] = self.forms.map(|form| form.points());
+        let (planes, of_tile) = ((rows * columns) as f64, share / tiles as f64);
+        let passes = self.forms.iter().filter(|form| form.r > 1).count();
+        let lines = |first: usize| if passes == 2 { (columns + first) as f64 } else { 1.0 };
+
+        let narrow = if vectors(outputs) > 1.0 { 1.0 } else { NARROW };
+        let multiply = points * inputs as f64 * vectors(outputs) * narrow;
+        let stream = WEIGHTS * planes * inputs as f64 * vectors(outputs) * of_tile;
+        let panels = outputs.div_ceil(tile.columns) as f64;
+        let strips = planes * (STRIP * tiles.div_ceil(tile.rows) as f64 * panels + PRODUCT) * of_tile;
+        let moved = POINT[0] * vectors(inputs) + POINT[1] * vectors(outputs);
+        let passing = planes * passes as f64 * moved * share;
+        let pixels = (self.forms[0].m * self.forms[1].m) as f64;
+        let beside = inputs.div_ceil(CHANNELS) as f64 * (TILE + LINE * lines(rows))
+            + outputs.div_ceil(self.part) as f64 * (TILE + LINE * lines(self.forms[0].m) + PIXEL * pixels);
+        multiply + stream + strips + passing + share * beside
+    }
+}
