@@ -16,7 +16,7 @@ from typing import Any
 from comparison import chart, report
 from comparison.measure import Measurement
 from comparison.process import HERE, Died, Refused
-from comparison.registry import DATA, GEMMULE, PEERS
+from comparison.registry import DATA, OWN, PEERS
 from comparison.task import Layer
 
 
@@ -69,7 +69,7 @@ def layers(args: argparse.Namespace) -> list[Layer]:
 def measure(args: argparse.Namespace, save: Any) -> list[report.Row]:
     """All rows; after each one the file is complete, whatever happens to the run."""
     wanted = args.engines.split(",")
-    engines = [GEMMULE, *(engine for engine in PEERS if engine.name in wanted)]
+    engines = [*OWN, *(engine for engine in PEERS if engine.name in wanted)]
     chosen, rows = layers(args), []
     table = report.Table([layer.name for layer in chosen], [engine.name for engine in engines])
     print("microseconds, fewest; * is not exact; roof: share of it; t threads, n images\n" + table.head(), flush=True)

@@ -46,6 +46,8 @@ class Engine:
 
 
 GEMMULE = Engine("gemmule", "plain", crate="gemmule")
+GEMMULE_EXACT = Engine("gemmule-exact", "plain", crate="gemmule")
+OWN = [GEMMULE, GEMMULE_EXACT]
 PEAK = Engine("peak", "plain", is_roof=True)
 COPY = Engine("copy", "plain", is_roof=True)
 DATA = Engine("data", "plain")

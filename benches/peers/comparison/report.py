@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Callable, Iterable
 
 from .process import HERE
-from .registry import GEMMULE, PEERS
+from .registry import GEMMULE, GEMMULE_EXACT, OWN, PEERS
 
 Row = dict[str, Any]
 # A ratio that no longer is noise.
@@ -28,7 +28,7 @@ def crate_versions() -> dict[str, str]:
     """Of the engines in the worker."""
     lock = (HERE / "worker" / "Cargo.lock").read_text()
     versions = dict(re.findall(r'name = "(.*)"\nversion = "(.*)"', lock))
-    found = {engine.name: versions[engine.crate] for engine in (GEMMULE, *PEERS) if engine.crate}
+    found = {engine.name: versions[engine.crate] for engine in (*OWN, *PEERS) if engine.crate}
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=HERE, capture_output=True, text=True)
     if commit.returncode == 0:
         found[GEMMULE.name] += f" ({commit.stdout.strip()})"
@@ -51,15 +51,16 @@ def load(path: Path) -> tuple[Row, list[Row]]:
 
 def best(row: Row, counts: Callable[[Row], bool] = lambda _: True) -> tuple[str, float] | None:
     """The fastest peer of those that count."""
-    peers = [(e["seconds"], name) for name, e in row["engines"].items() if name != GEMMULE.name and counts(e)]
+    own = {engine.name for engine in OWN}
+    peers = [(e["seconds"], name) for name, e in row["engines"].items() if name not in own and counts(e)]
     return (min(peers)[1], min(peers)[0]) if peers else None
 
 
 def ratios(row: Row) -> list[tuple[float, str] | None]:
-    """How many times as fast as the best exact peer gemmule is, and as the best of all; and who they are."""
-    own = row["engines"].get(GEMMULE.name)
+    """How many times as fast as the best exact peer exact gemmule is, and gemmule as the best of all; and who they are."""
     found = []
-    for counts in (lambda e: e["exact"], lambda e: True):
+    for engine, counts in ((GEMMULE_EXACT, lambda e: e["exact"]), (GEMMULE, lambda e: True)):
+        own = row["engines"].get(engine.name) or row["engines"].get(GEMMULE.name)
         peer = best(row, counts)
         found.append((peer[1] / own["seconds"], peer[0]) if own and peer else None)
     return found
@@ -129,4 +130,4 @@ def is_named(name: str, parts: str) -> bool:
 def engines_of(rows: list[Row]) -> list[str]:
     """All engines that some row has, in the order of the table."""
     there = {name for row in rows for name in (*row["engines"], *row["failures"])}
-    return [engine.name for engine in (GEMMULE, *PEERS) if engine.name in there]
+    return [engine.name for engine in (*OWN, *PEERS) if engine.name in there]

@@ -2,7 +2,7 @@
 
 use crate::gemmule_engine::Chain;
 use crate::protocol::{Runner, Task, write};
-use gemmule::Algorithm;
+use gemmule::{Algorithm, Options};
 use gemmule_bench::{Op, Result, random};
 
 /// Of the bias, so that a chain's outputs keep about the variance of its input.
@@ -26,5 +26,5 @@ pub fn prepare(task: &Task, threads: usize) -> Result<Box<dyn Runner>> {
         Op::Conv | Op::ConvTranspose => Algorithm::Im2col,
         Op::MaxPool | Op::AvgPool => Algorithm::Auto,
     };
-    Ok(Box::new(Chain::<f64>::new(task, threads, algorithm)?))
+    Ok(Box::new(Chain::<f64>::new(task, threads, Options::new().algorithm(algorithm))?))
 }

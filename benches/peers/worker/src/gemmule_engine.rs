@@ -1,8 +1,9 @@
 //! gemmule itself: NHWC, one packed operator for each link of the chain, as in a network.
 
-use crate::protocol::{Layout, Runner, Task};
+use crate::protocol::{Layout, Prepare, Runner, Task};
 use gemmule::{
-    Algorithm, Element, Epilogue, Executor, Options, Rayon, Run, Serial, Tensor, View, ViewMut, Weights, Workspace,
+    Accuracy, Algorithm, Element, Epilogue, Executor, Options, Rayon, Run, Serial, Tensor, View, ViewMut, Weights,
+    Workspace,
 };
 use gemmule_bench::{Op, Result};
 
@@ -20,7 +21,7 @@ pub struct Chain<T> {
 }
 
 impl<T: Element> Chain<T> {
-    pub fn new(task: &Task, threads: usize, algorithm: Algorithm) -> Result<Self> {
+    pub fn new(task: &Task, threads: usize, options: Options) -> Result<Self> {
         let convert = |values: Vec<f32>| -> Vec<T> { values.into_iter().map(|v| T::from_f64(f64::from(v))).collect() };
         let input = task.layer.input(task.batch);
         let output = task.layer.output(task.batch)?;
@@ -32,7 +33,7 @@ impl<T: Element> Chain<T> {
             executor: if threads == 1 { &Serial } else { &Rayon },
             note: String::new(),
         };
-        let options = Options::new().algorithm(algorithm).input([task.batch, task.layer.height, task.layer.width]);
+        let options = options.input([task.batch, task.layer.height, task.layer.width]);
         for i in 0..task.chain {
             let (weights, bias) = task.parameters(i)?;
             let (link, note) = link(task, &options, &convert(weights), &convert(bias))?;
@@ -91,10 +92,12 @@ impl<T: Element> Runner for Chain<T> {
     }
 }
 
-/// The engine.
-pub fn prepare(task: &Task, threads: usize, algorithm: Algorithm) -> Result<Box<dyn Runner>> {
-    if !task.layer.op.is_conv() && algorithm != Algorithm::Auto {
-        return Err(format!("{} has no lowering", task.layer.op).into());
-    }
-    Ok(Box::new(Chain::<f32>::new(task, threads, algorithm)?))
+/// The engine, or a variant of it.
+pub fn with(algorithm: Algorithm, accuracy: Accuracy, threads: usize) -> Box<Prepare> {
+    Box::new(move |task| {
+        if !task.layer.op.is_conv() && algorithm != Algorithm::Auto {
+            return Err(format!("{} has no lowering", task.layer.op).into());
+        }
+        Ok(Box::new(Chain::<f32>::new(task, threads, Options::new().algorithm(algorithm).accuracy(accuracy))?))
+    })
 }

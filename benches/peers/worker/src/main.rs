@@ -9,7 +9,7 @@ mod peers;
 mod protocol;
 mod roofs;
 
-use gemmule::Algorithm;
+use gemmule::{Accuracy, Algorithm};
 use gemmule_bench::Result;
 use protocol::{Prepare, serve};
 use std::process::ExitCode;
@@ -47,8 +47,9 @@ fn engine_named(name: &str, threads: usize) -> Result<Box<Prepare>> {
         "data" => Box::new(move |task| data::prepare(task, threads)),
         "peak" => Box::new(move |_| roofs::peak(threads)),
         "copy" => Box::new(move |task| roofs::copy(task, threads)),
-        "gemmule" => Box::new(move |task| gemmule_engine::prepare(task, threads, Algorithm::Auto)),
-        "matrixmultiply" => Box::new(move |task| gemmule_engine::prepare(task, threads, Algorithm::Matrixmultiply)),
+        "gemmule" => gemmule_engine::with(Algorithm::Auto, Accuracy::Default, threads),
+        "gemmule-exact" => gemmule_engine::with(Algorithm::Auto, Accuracy::Exact, threads),
+        "matrixmultiply" => gemmule_engine::with(Algorithm::Matrixmultiply, Accuracy::Exact, threads),
         #[cfg(feature = "peers")]
         "burn-flex" => Box::new(peers::burn_flex::prepare),
         #[cfg(feature = "peers")]
