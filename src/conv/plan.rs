@@ -1,19 +1,19 @@
 //! The plan: which lowering, at which level, with which blocks. A pure function's value of the problem, the options and
 //! the machine; it depends neither on threads nor on anything hidden.
 
+mod consider;
+
 use super::Blocking;
 use super::algorithm::{Accuracy, Algorithm, Refusal};
-use super::depthwise::{self, STRIP, least_strip};
+use super::depthwise;
 use super::gemm_tile::Source;
-use super::patches::MAX_SEGMENTS;
 use super::problem::{Problem, TapClass};
-use super::winograd::{Winograd, is_accurate};
+use super::winograd::Winograd;
 use crate::error::Error;
 use crate::gemm::{RegisterTile, packed_len};
 use crate::simd::{Level, Machine};
 use crate::tensor::View;
 use crate::tiles::Grid;
-use crate::window::Padding;
 use core::fmt;
 
 /// What the caller says about a layer beyond its description.
@@ -167,104 +167,6 @@ impl Plan {
             // Not reached: every algorithm is a candidate.
             (None, None) => Err(Error::Overflow { argument: "algorithm" }),
         }
-    }
-
-    /// The cost of a lowering, or its refusal.
-    ///
-    /// Costs count vector operations for one pixel of one group; what they leave out are the sizes of the image and of the
-    /// caches. The constants are what was measured on Zen 4, in layers of 4 to 512 channels: a depthwise sum over the taps runs at
-    /// 0.6 of the micro-kernel's speed, `matrixmultiply` at three quarters of it.
-    fn consider(&mut self, algorithm: Algorithm, options: &Options) -> Result<f64, Refusal> {
-        if algorithm == Algorithm::Winograd {
-            let (winograd, cost) = self.transform(options)?;
-            self.winograd = Some(winograd);
-            return Ok(cost);
-        }
-        let p = &self.problem;
-        let bytes = self.packed_len(algorithm).saturating_mul(self.element_bytes);
-        if let Some(wanted) = options.max_weight_bytes.filter(|&wanted| bytes > wanted) {
-            return Err(Refusal::WeightBytes { given: bytes, wanted });
-        }
-        let lanes = self.lanes() as f64;
-        let (terms, outputs) = (p.terms() as f64, p.outputs_per_group());
-        let multiply = terms * outputs.div_ceil(self.lanes()) as f64;
-        let copy = 2.0 * terms / lanes + 8.0 * p.window.kernel[0] as f64;
-        // A strip costs as much as two hundred operations and thirty for each segment, whatever its height; narrow levels do two
-        // operations in that time.
-        let each = if self.register_tile.rows < 14 { 2.0 } else { 1.0 } / self.register_tile.rows as f64;
-        let strips = |segments: usize| (200.0 + 30.0 * segments as f64) * each;
-        // Taps of a row of the kernel that are one segment.
-        let beside = |together: bool| if together && p.window.dilation[1] == 1 { p.window.kernel[1] } else { 1 };
-        let segments = |together: bool| p.taps() / beside(together);
-        match algorithm {
-            Algorithm::Pointwise if p.transposed => Err(Refusal::Transposed),
-            Algorithm::Pointwise if p.window.kernel != [1, 1] => {
-                Err(Refusal::Kernel { given: p.window.kernel, wanted: [1, 1] })
-            }
-            Algorithm::Pointwise if !unpadded(p.window.padding) => Err(Refusal::Padding),
-            Algorithm::Pointwise => Ok(multiply + strips(1)),
-            Algorithm::Depthwise if self.most_inputs() < p.inputs_per_group() => {
-                Err(Refusal::ChannelsPerGroup { given: p.inputs_per_group(), wanted: self.most_inputs() })
-            }
-            Algorithm::Depthwise if p.inputs_per_group() > 1 && least_strip(p, self.lanes()) > STRIP => {
-                Err(Refusal::Scratch { given: least_strip(p, self.lanes()), wanted: STRIP })
-            }
-            Algorithm::Depthwise if p.inputs_per_group() > 1 => {
-                // Lanes are spread by an instruction, where there is one.
-                let each = match self.level {
-                    Level::Avx512 => 1.2,
-                    Level::Avx2 => 2.0,
-                    _ => 4.0,
-                };
-                Ok(terms * outputs as f64 / lanes * each)
-            }
-            Algorithm::Depthwise => {
-                // With more than one output a group, inputs are repeated lane by lane in a strip first.
-                let strip = if outputs > 1 { 6.0 } else { 0.0 };
-                Ok((terms * 1.7 + strip) * outputs as f64 / lanes)
-            }
-            Algorithm::Implicit | Algorithm::Band if p.taps() > MAX_SEGMENTS => {
-                Err(Refusal::Taps { given: p.taps(), wanted: MAX_SEGMENTS })
-            }
-            Algorithm::Implicit => Ok(multiply + strips(segments(p.groups == 1))),
-            Algorithm::Band if self.band_len() > self.copy_len() => {
-                Err(Refusal::Scratch { given: self.band_len(), wanted: self.copy_len() })
-            }
-            Algorithm::Band => Ok(multiply + strips(segments(true)) + 10.0 * p.inputs_per_group() as f64 / lanes),
-            Algorithm::Matrixmultiply if !has_matrixmultiply(self.level) => Err(Refusal::Level { given: self.level }),
-            Algorithm::Matrixmultiply => Ok(multiply / 0.75 + strips(1) + copy),
-            Algorithm::Im2col | Algorithm::Auto | Algorithm::Winograd => Ok(multiply + strips(1) + copy),
-        }
-    }
-
-    /// The cheapest transform, and its cost.
-    fn transform(&self, options: &Options) -> Result<(Winograd, f64), Refusal> {
-        let p = &self.problem;
-        let taps = Winograd::taps(p, self.lanes())?;
-        let mut best: Option<(Winograd, f64)> = None;
-        let (nr, vector_bytes) = (self.register_tile.columns, self.lanes() * self.element_bytes);
-        let mut refusal = Refusal::Transform { outputs: options.transform, taps };
-        for forms in Winograd::choices(taps, options.transform) {
-            if !is_accurate(forms, p.inputs_per_group(), options.accuracy) {
-                if let Refusal::Transform { .. } = refusal {
-                    refusal = Refusal::Accuracy { given: options.accuracy };
-                }
-                continue;
-            }
-            let winograd = Winograd::new(p, forms, &self.blocking, nr, vector_bytes);
-            let bytes = winograd.weight_len(p, nr).saturating_mul(self.element_bytes);
-            if let Some(wanted) = options.max_weight_bytes.filter(|&wanted| bytes > wanted) {
-                // The fewest are what would have to be allowed.
-                let fewest = if let Refusal::WeightBytes { given, .. } = refusal { given.min(bytes) } else { bytes };
-                refusal = Refusal::WeightBytes { given: fewest, wanted };
-                continue;
-            }
-            let cost = winograd.cost(p, options.input, self.register_tile);
-            if best.is_none_or(|(_, least)| cost < least) {
-                best = Some((winograd, cost));
-            }
-        }
-        best.ok_or(refusal)
     }
 
     /// The most inputs of a group for a sum over the taps: one, or as many as there are outputs where they fill a part of a
@@ -440,15 +342,6 @@ pub(crate) struct Packing {
     pub columns: usize,
     /// Columns of a panel.
     pub panel: usize,
-}
-
-fn unpadded(padding: Padding) -> bool {
-    // With `Same`, a 1x1 kernel never gets a zero: a window of one pixel, and there are `ceil(input / stride)` of them.
-    !matches!(padding, Padding::Explicit(pad) if pad != [[0; 2]; 2])
-}
-
-fn has_matrixmultiply(level: Level) -> bool {
-    cfg!(feature = "simd") && matches!(level, Level::Avx2 | Level::Avx512)
 }
 
 impl fmt::Display for Plan {
