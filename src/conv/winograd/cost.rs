@@ -55,7 +55,7 @@ impl Winograd {
             let form = self.forms[axis];
             let count = input.map_or(form.m, |input| self.outputs(p, axis, input));
             let cuts = Cuts::new(form, count);
-            points *= cuts.multiplications() as f64 / count as f64;
+            points *= cuts.multiplications() / count as f64;
             share *= cuts.tiles as f64 / count as f64;
             of_image = of_image.saturating_mul(cuts.tiles);
         }

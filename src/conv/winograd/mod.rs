@@ -55,6 +55,8 @@ pub(crate) struct Winograd {
     part: usize,
 }
 
+/// Input channels of a group, at most: no size of a block overflows.
+const MOST_INPUTS: usize = 1 << 16;
 /// Output channels of a part, at most.
 const PART: usize = 64;
 
@@ -72,6 +74,9 @@ impl Winograd {
     pub fn taps(p: &Problem, lanes: usize) -> Result<[usize; 2], Refusal> {
         if p.inputs_per_group() < lanes {
             return Err(Refusal::FewChannels { given: p.inputs_per_group(), wanted: lanes });
+        }
+        if p.inputs_per_group() > MOST_INPUTS {
+            return Err(Refusal::ChannelsPerGroup { given: p.inputs_per_group(), wanted: MOST_INPUTS });
         }
         if p.window.kernel == [1, 1] {
             return Err(Refusal::Kernel { given: [1, 1], wanted: [3, 3] });

@@ -69,7 +69,8 @@ pub(super) fn output<T: Element, S: Simd<T>>(
     run::<T, S, true>(s, &axes[1], Pass { along: 1, lines: axes[0].wanted, from: &half, to: y });
 }
 
-#[inline(always)]
+/// Not inlined: it has a call for each form, and there are many places that run a pass.
+#[inline(never)]
 fn run<T: Element, S: Simd<T>, const OUTPUT: bool>(s: S, axis: &Along, pass: Pass<T>) {
     axis.form.run(s, axis.outputs, Kernel::<T, OUTPUT>(pass));
 }

@@ -48,8 +48,8 @@ impl Cuts {
     }
 
     /// Points of all tiles together.
-    pub fn multiplications(&self) -> usize {
-        self.tiles_at[..self.form.points()].iter().sum()
+    pub fn multiplications(&self) -> f64 {
+        self.tiles_at[..self.form.points()].iter().map(|&tiles| tiles as f64).sum()
     }
 }
 
@@ -113,13 +113,13 @@ pub(super) fn lattice(p: &Problem, axis: usize) -> usize {
 
 /// How the outputs `y` are cut into blocks.
 pub(super) fn grid(p: &Problem, forms: [Form; 2], y: [usize; 4], [tiles, fewest]: [usize; 2], part: usize) -> Grid {
-    let step = [0, 1].map(|i| p.phases(i) * lattice(p, i));
+    let step = [0, 1].map(|i| p.phases(i).saturating_mul(lattice(p, i)));
     let along = [0, 1].map(|i| y[i + 1].div_ceil(step[i]).div_ceil(forms[i].m).max(1));
     let block = p.outputs_per_group();
     let parts = block.div_ceil(part);
-    let pixels = along[0].saturating_mul(along[1]).saturating_mul(step[0] * step[1]).saturating_mul(y[0]);
+    let pixels = along[0].saturating_mul(along[1]).saturating_mul(step[0].saturating_mul(step[1])).saturating_mul(y[0]);
     // Smaller blocks, where that makes enough of them.
-    let wanted = pixels.saturating_mul(parts * p.groups) / BLOCKS;
+    let wanted = pixels.saturating_mul(parts.saturating_mul(p.groups)) / BLOCKS;
     let tiles = tiles.min(wanted.max(fewest));
     let even = |len: usize, most: usize| len.div_ceil(len.div_ceil(most.max(1)));
     let columns = even(along[1], tiles);
@@ -140,11 +140,11 @@ mod tests {
     fn the_last_tile_has_as_many_points_as_it_needs() {
         // 14 = 4 + 4 + 4 + 2: the last tile has zero, one pair, and infinity.
         let cuts = Cuts::new(Form { m: 4, r: 3 }, 14);
-        assert_eq!((cuts.tiles, cuts.multiplications()), (4, 3 * 6 + 4));
+        assert_eq!((cuts.tiles, cuts.multiplications()), (4, 22.0));
         assert_eq!(cuts.tiles_at[..6], [4, 4, 4, 3, 3, 4]);
         assert_eq!((cuts.tile(3).outputs, cuts.tile(3).wanted, cuts.points(3)[..4].to_vec()), (2, 2, vec![0, 1, 2, 5]));
         // Without infinity only an odd number of points will do: two outputs are computed for one.
         let cuts = Cuts::new(Form { m: 4, r: 2 }, 5);
-        assert_eq!((cuts.tile(1).outputs, cuts.tile(1).wanted, cuts.multiplications()), (2, 1, 5 + 3));
+        assert_eq!((cuts.tile(1).outputs, cuts.tile(1).wanted, cuts.multiplications()), (2, 1, 8.0));
     }
 }
