@@ -21,7 +21,7 @@ use crate::window::{PoolAxis, Taps};
 use core::marker::PhantomData;
 use core::ops::Range;
 
-/// Elements of the rows that are kept, at most: half of a first-level cache.
+/// Elements of the rows that are kept, at most: a third of a first-level cache, or a half.
 pub(super) const ROOM: usize = 1 << 12;
 /// Channels that are reduced together, at most.
 const CHANNELS: usize = 512;
