@@ -1,8 +1,7 @@
 //! Slices at the crossings of rows and columns, proven to lie in a buffer once instead of at every read and write.
 //!
 //! A transform of a tile reads and writes a vector at every second instruction, at places that depend on the image and on the
-//! tile beside it. A check for each takes longer than the transform (F(4, 3) of 64 channels on Emerald Rapids: a half of a whole
-//! layer's time).
+//! tile beside it. A check for each would take about as many instructions as the transform.
 
 use core::array::from_fn;
 use core::ops::Range;

@@ -121,38 +121,44 @@ fn finish_pixel<T: Element, S: Simd<T>, const PLAIN: bool>(
     let n = y.len();
     let whole = n / S::LANES * S::LANES;
     for c in (0..whole).step_by(S::LANES) {
-        let mut v = s.load(&sums[c..]);
-        if let Some(bias) = bias {
-            v = s.add(v, s.load(&bias[c..]));
-        }
-        if !PLAIN && !more.is_empty() {
-            v = s.add(v, s.load(&more[c..]));
-        }
-        if !PLAIN && finish.accumulates {
-            v = s.add(v, s.load(&y[c..]));
-        }
-        s.store(bound(s, v, &finish.bounds), &mut y[c..]);
+        let v = finish_vector::<T, S, PLAIN, true>(s, [sums, more], bias, finish, y, c);
+        s.store(v, &mut y[c..]);
     }
     if whole < n {
-        let mut v = s.load_partial(&sums[whole..]);
-        if let Some(bias) = bias {
-            v = s.add(v, s.load_partial(&bias[whole..]));
-        }
-        if !PLAIN && !more.is_empty() {
-            v = s.add(v, s.load_partial(&more[whole..]));
-        }
-        if !PLAIN && finish.accumulates {
-            v = s.add(v, s.load_partial(&y[whole..]));
-        }
-        s.store_partial(bound(s, v, &finish.bounds), &mut y[whole..]);
+        let v = finish_vector::<T, S, PLAIN, false>(s, [sums, more], bias, finish, y, whole);
+        s.store_partial(v, &mut y[whole..]);
     }
 }
 
+/// The channels from `c` on: a `WHOLE` vector, or what is left of one.
 #[inline(always)]
-fn bound<T: Element, S: Simd<T>>(s: S, v: S::V, bounds: &Bounds<T>) -> S::V {
-    match *bounds {
+fn finish_vector<T: Element, S: Simd<T>, const PLAIN: bool, const WHOLE: bool>(
+    s: S,
+    [sums, more]: [&[T]; 2],
+    bias: Option<&[T]>,
+    finish: &Finish<T>,
+    y: &[T],
+    c: usize,
+) -> S::V {
+    let mut v = load::<T, S, WHOLE>(s, &sums[c..]);
+    if let Some(bias) = bias {
+        v = s.add(v, load::<T, S, WHOLE>(s, &bias[c..]));
+    }
+    if !PLAIN && !more.is_empty() {
+        v = s.add(v, load::<T, S, WHOLE>(s, &more[c..]));
+    }
+    if !PLAIN && finish.accumulates {
+        v = s.add(v, load::<T, S, WHOLE>(s, &y[c..]));
+    }
+    match finish.bounds {
         Bounds::None => v,
         Bounds::Relu => s.max(v, s.splat(T::ZERO)),
         Bounds::Clamp([min, max]) => s.min(s.max(v, s.splat(min)), s.splat(max)),
     }
+}
+
+// A function, not a closure: a closure that is used twice may stay one, and loses the level's instructions.
+#[inline(always)]
+fn load<T: Element, S: Simd<T>, const WHOLE: bool>(s: S, x: &[T]) -> S::V {
+    if WHOLE { s.load(x) } else { s.load_partial(x) }
 }
