@@ -8,11 +8,13 @@ use gemmule::testing::ErrorBound;
 use gemmule::{Accuracy, Algorithm, Conv2d, Element, Epilogue, Level, Machine, Options, View, ViewMut, Weights};
 use gemmule_reference::Real;
 
-/// A layer of stride 1 and one image, which its tiles cross: of every form the last one is short.
+/// A layer of one image, which its tiles cross: of every form the last one is short.
 #[derive(Clone, Copy, Debug)]
 struct Layer {
     taps: [usize; 2],
     outputs: [usize; 2],
+    /// Along axes of more than one tap.
+    stride: usize,
     dilation: usize,
     pad: usize,
     size: [usize; 2],
@@ -22,27 +24,31 @@ struct Layer {
 /// A vector of any level at least, and a part of one.
 const INPUTS: usize = 17;
 
-/// Outputs and taps along an axis of every form that there is.
-fn forms() -> Vec<(usize, usize)> {
+/// Outputs and taps along an axis of every form that there is at a stride.
+fn forms(stride: usize) -> Vec<(usize, usize)> {
     let exists = |&(m, r): &(usize, usize)| {
         let options = Options::new().algorithm(Algorithm::Winograd).accuracy(Accuracy::Relaxed).transform([1, m]);
-        Conv2d::new(INPUTS, 1, [1, r]).plan::<f32>(&options, &Machine::detect()).is_ok()
+        let conv = Conv2d::new(INPUTS, 1, [1, r]).stride([stride; 2]);
+        conv.plan::<f32>(&options, &Machine::detect()).is_ok()
     };
     (1..=6).flat_map(|m| (2..=7).map(move |r| (m, r))).filter(exists).collect()
 }
 
 /// Each form on one axis, on the other, and on both with every other one of the same taps.
 fn layers() -> Vec<Layer> {
-    let forms = forms();
-    assert!(forms.len() >= 10, "{forms:?}");
-    let layer = |(my, ry), (mx, rx)| {
-        let size = [(my, ry), (mx, rx)].map(|(m, r): (usize, usize)| 2 * m + r);
-        Layer { taps: [ry, rx], outputs: [my, mx], dilation: 1, pad: 1, size, channels: [INPUTS, 3] }
-    };
     let mut layers = Vec::new();
-    for &a in &forms {
-        layers.extend([layer(a, (1, 1)), layer((1, 1), a)]);
-        layers.extend(forms.iter().filter(|b| b.1 == a.1).map(|&b| layer(a, b)));
+    for (stride, count) in [(1, 10), (2, 6)] {
+        let forms = forms(stride);
+        assert!(forms.len() >= count, "{forms:?}");
+        let layer = |(my, ry), (mx, rx)| {
+            let size = [(my, ry), (mx, rx)].map(|(m, r): (usize, usize)| 2 * m * stride + r);
+            let channels = [INPUTS, 3];
+            Layer { taps: [ry, rx], outputs: [my, mx], stride, dilation: 1, pad: 1, size, channels }
+        };
+        for &a in &forms {
+            layers.extend([layer(a, (1, 1)), layer((1, 1), a)]);
+            layers.extend(forms.iter().filter(|b| b.1 == a.1).map(|&b| layer(a, b)));
+        }
     }
     layers
 }
@@ -51,11 +57,16 @@ impl Layer {
     fn conv(&self) -> Conv2d {
         let [inputs, outputs] = self.channels;
         let pad = self.taps.map(|taps| if taps == 1 { 0 } else { self.pad as isize });
-        Conv2d::new(inputs, outputs, self.taps).dilation([self.dilation; 2]).padding([[pad[0]; 2], [pad[1]; 2]])
+        let conv = Conv2d::new(inputs, outputs, self.taps).stride([0, 1].map(|axis| self.stride(axis)));
+        conv.dilation([self.dilation; 2]).padding([[pad[0]; 2], [pad[1]; 2]])
     }
 
     fn pad(&self, axis: usize) -> usize {
         if self.taps[axis] == 1 { 0 } else { self.pad }
+    }
+
+    fn stride(&self, axis: usize) -> usize {
+        if self.taps[axis] == 1 { 1 } else { self.stride }
     }
 
     fn options(&self) -> Options {
@@ -134,7 +145,9 @@ fn magnitude<T: Number>(layer: &Layer, bound: &ErrorBound, x: &[T], w: &[T], [oy
     let tiles = [layer.tile(0, oy), layer.tile(1, ox)];
     let m = [0, 1].map(|axis| bound.matrices(axis, bound.last(axis, tiles[axis].1)));
     let within = [0, 1].map(|axis| ([oy, ox][axis] - tiles[axis].0) / layer.apart(axis));
-    let at = |axis: usize, k: usize| (tiles[axis].0 + k * layer.apart(axis)) as isize - layer.pad(axis) as isize;
+    let at = |axis: usize, k: usize| {
+        (tiles[axis].0 * layer.stride(axis) + k * layer.apart(axis)) as isize - layer.pad(axis) as isize
+    };
     let mut sum = 0.0;
     for i in 0..layer.channels[0] {
         for (py, px) in (0..m[0].points()).flat_map(|py| (0..m[1].points()).map(move |px| (py, px))) {
@@ -187,7 +200,9 @@ fn bound_holds<T: Number>() {
                 let taps = (0..layer.taps[0]).flat_map(|ky| (0..layer.taps[1]).map(move |kx| [ky, kx]));
                 let taps = || taps.clone().flat_map(|k| (0..layer.channels[0]).map(move |i| (k, i)));
                 let place = |k: [usize; 2]| {
-                    [0, 1].map(|a| ([oy, ox][a] + layer.dilation * k[a]) as isize - layer.pad(a) as isize)
+                    [0, 1].map(|a| {
+                        ([oy, ox][a] * layer.stride(a) + layer.dilation * k[a]) as isize - layer.pad(a) as isize
+                    })
                 };
                 let want = exact_sum(taps().map(|(k, i)| (layer.x(&x, place(k), i), layer.w(&w, k, i, o))));
                 let most = bound.relative::<T>() * magnitude(&layer, &bound, &x, &w, [oy, ox, o]);
@@ -216,7 +231,8 @@ fn errors_are_within_the_bound_in_f64() {
 /// No bound by an output's own terms can hold: they may be zeros, and the inputs beside them are in the same transform.
 #[test]
 fn an_output_of_zeros_need_not_be_zero() {
-    let layer = Layer { taps: [1, 3], outputs: [1, 4], dilation: 1, pad: 0, size: [1, 6], channels: [INPUTS, 1] };
+    let layer =
+        Layer { taps: [1, 3], outputs: [1, 4], stride: 1, dilation: 1, pad: 0, size: [1, 6], channels: [INPUTS, 1] };
     let random = &mut Random(6);
     let mut first = || {
         let zeros = std::iter::repeat_n(0.0, 3 * INPUTS);
@@ -230,20 +246,22 @@ fn an_output_of_zeros_need_not_be_zero() {
 
 /// Two groups, so that what stays within one can be told; a form of every kind, dilated ones too.
 fn spreading() -> Vec<Layer> {
-    let layer = |taps, outputs, dilation| Layer {
+    let layer = |taps, outputs, stride, dilation| Layer {
         taps,
         outputs,
+        stride,
         dilation,
         pad: 1,
         size: [14, 15],
         channels: [GROUPS * INPUTS, 6],
     };
     vec![
-        layer([3, 3], [4, 4], 1),
-        layer([3, 3], [2, 4], 2),
-        layer([5, 5], [3, 3], 1),
-        layer([1, 7], [1, 4], 1),
-        layer([2, 2], [4, 4], 1),
+        layer([3, 3], [4, 4], 1, 1),
+        layer([3, 3], [2, 4], 1, 2),
+        layer([5, 5], [3, 3], 1, 1),
+        layer([1, 7], [1, 4], 1, 1),
+        layer([2, 2], [4, 4], 1, 1),
+        layer([3, 3], [4, 4], 2, 1),
     ]
 }
 
@@ -285,9 +303,11 @@ fn a_non_finite_input_stays_within_its_tiles_and_group() {
                     let is_group = o / (outputs / GROUPS) == place[2] / (inputs / GROUPS);
                     let in_tile = (0..2).all(|axis| {
                         let (first, _) = layer.tile(axis, [oy, ox][axis]);
-                        among(axis, first, layer.outputs[axis] + layer.taps[axis] - 1)
+                        let stride = layer.stride(axis);
+                        among(axis, first * stride, (layer.outputs[axis] - 1) * stride + layer.taps[axis])
                     });
-                    let in_window = (0..2).all(|axis| among(axis, [oy, ox][axis], layer.taps[axis]));
+                    let in_window =
+                        (0..2).all(|axis| among(axis, [oy, ox][axis] * layer.stride(axis), layer.taps[axis]));
                     let what = || format!("{layer:?} at {level}: {bad} at {place:?} makes {oy} {ox} {o} {}", y[at]);
                     if !(is_group && in_tile) {
                         assert_eq!(y[at].to_bits(), before[at].to_bits(), "{}", what());
@@ -357,7 +377,8 @@ fn there_is_no_overflow_up_to_the_documented_size() {
 #[test]
 fn larger_inputs_may_overflow_where_direct_sums_do_not() {
     // The signs of a row of `|Bt|` are met by random ones sooner or later.
-    let layer = Layer { taps: [3, 3], outputs: [4, 4], dilation: 1, pad: 0, size: [30, 30], channels: [INPUTS, 1] };
+    let layer =
+        Layer { taps: [3, 3], outputs: [4, 4], stride: 1, dilation: 1, pad: 0, size: [30, 30], channels: [INPUTS, 1] };
     let random = &mut Random(5);
     let x: Vec<f32> = (0..900 * INPUTS).map(|_| if random.below(2) == 0 { f32::MAX } else { -f32::MAX }).collect();
     let w = [1e-9f32; 9 * INPUTS];

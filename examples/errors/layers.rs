@@ -4,10 +4,11 @@ use anyhow::Result;
 use fastrand::Rng;
 use gemmule::{Activation, Algorithm, Conv2d, Epilogue, Options, Run, Tensor, Weights};
 
-/// A layer of stride 1.
+/// A layer without padding.
 #[derive(Clone, Debug)]
 pub struct Layer {
     pub kernel: [usize; 2],
+    pub stride: usize,
     pub dilation: usize,
     pub channels: usize,
 }
@@ -21,34 +22,38 @@ const IMAGES: usize = 5;
 
 impl Layer {
     pub fn all() -> Vec<Layer> {
-        let layer = |kernel, dilation, channels| Layer { kernel, dilation, channels };
+        let layer = |kernel, stride, dilation, channels| Layer { kernel, stride, dilation, channels };
         vec![
-            layer([3, 3], 1, 64),
-            layer([3, 3], 1, 256),
-            layer([3, 3], 1, 512),
-            layer([3, 3], 2, 128),
-            layer([5, 5], 1, 48),
-            layer([5, 5], 1, 128),
-            layer([1, 3], 1, 128),
-            layer([1, 7], 1, 160),
-            layer([7, 1], 1, 160),
-            layer([2, 2], 1, 128),
-            layer([4, 4], 1, 128),
+            layer([3, 3], 1, 1, 64),
+            layer([3, 3], 1, 1, 256),
+            layer([3, 3], 1, 1, 512),
+            layer([3, 3], 1, 2, 128),
+            layer([5, 5], 1, 1, 48),
+            layer([5, 5], 1, 1, 128),
+            layer([1, 3], 1, 1, 128),
+            layer([1, 7], 1, 1, 160),
+            layer([7, 1], 1, 1, 160),
+            layer([2, 2], 1, 1, 128),
+            layer([4, 4], 1, 1, 128),
+            layer([3, 3], 2, 1, 128),
+            layer([3, 3], 2, 1, 512),
+            layer([5, 5], 2, 1, 128),
         ]
     }
 
     pub fn name(&self) -> String {
-        let Layer { kernel: [h, w], dilation, channels } = self;
+        let Layer { kernel: [h, w], stride, dilation, channels } = self;
+        let stride = if *stride == 1 { String::new() } else { format!(" s{stride}") };
         let dilation = if *dilation == 1 { String::new() } else { format!(" d{dilation}") };
-        format!("{h}x{w}{dilation}, {channels}")
+        format!("{h}x{w}{stride}{dilation}, {channels}")
     }
 
     pub fn conv(&self) -> Conv2d {
-        Conv2d::new(self.channels, OUTPUTS, self.kernel).dilation([self.dilation; 2])
+        Conv2d::new(self.channels, OUTPUTS, self.kernel).stride([self.stride; 2]).dilation([self.dilation; 2])
     }
 
     pub fn input(&self) -> [usize; 4] {
-        let [h, w] = self.kernel.map(|taps| SIDE + self.dilation * (taps - 1));
+        let [h, w] = self.kernel.map(|taps| (SIDE - 1) * self.stride + 1 + self.dilation * (taps - 1));
         [IMAGES, h, w, self.channels]
     }
 

@@ -150,7 +150,8 @@ fn spot_check(layer: &Layer, x: &Tensor<f32>, weights: &[f32], sums: &Tensor<f64
             (at % outputs, at / outputs % columns, at / outputs / columns % rows, at / outputs / columns / rows);
         let mut sum = 0.0;
         for (ky, kx, i) in (0..kh).flat_map(|ky| (0..kw).flat_map(move |kx| (0..inputs).map(move |i| (ky, kx, i)))) {
-            let pixel = (n * height + oy + layer.dilation * ky) * width + ox + layer.dilation * kx;
+            let [y, x_at] = [(oy, ky), (ox, kx)].map(|(o, k)| o * layer.stride + k * layer.dilation);
+            let pixel = (n * height + y) * width + x_at;
             let weight = weights[((ky * kw + kx) * inputs + i) * outputs + o];
             sum += f64::from(x.as_slice()[pixel * inputs + i]) * f64::from(weight);
         }

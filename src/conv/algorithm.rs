@@ -98,7 +98,7 @@ pub enum Refusal {
     },
     /// There is padding, or may be some.
     Padding,
-    /// The stride is not one of those that the lowering knows.
+    /// The lowering does not know the stride; or not with this kernel and dilation.
     Stride {
         /// `[height, width]`.
         given: [usize; 2],
@@ -163,9 +163,7 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Refusal::Kernel { given: [h, w], wanted: [y, x] } => write!(f, "kernel {h}x{w} is not {y}x{x}"),
-            Refusal::Stride { given: [h, w] } => {
-                write!(f, "stride {h}x{w} is not 1x1, or not one that divides the kernel")
-            }
+            Refusal::Stride { given: [h, w] } => write!(f, "stride {h}x{w}, with this kernel and dilation"),
             Refusal::Accuracy { given } => write!(f, "no transform of this kernel has accuracy {given:?}"),
             Refusal::Transform { outputs: None, taps: [h, w] } => write!(f, "there is no transform of {h}x{w} taps"),
             Refusal::Transform { outputs: Some([y, x]), taps: [h, w] } => {

@@ -7,7 +7,7 @@ use core::array::from_fn;
 use core::ops::Range;
 
 /// The most rows, and columns.
-pub(crate) const MOST: usize = 10;
+pub(crate) const MOST: usize = 11;
 
 /// Where the rows, or the columns, of a tile are: a slice starts at the sum of its row's and its column's place.
 pub(crate) struct Marks {
@@ -227,7 +227,7 @@ mod tests {
         assert!(!fails(&mut || _ = Crossings::new(&data, at, &[0; 9], 4).len()));
         assert!(fails(&mut || _ = Crossings::new(&data, at, &[0; 9], 5).len()));
         assert!(fails(&mut || _ = Crossings::new(&data, at, &[0; 3], 4).len()));
-        assert!(fails(&mut || _ = Marks::regular(11, 1)));
+        assert!(fails(&mut || _ = Marks::regular(12, 1)));
         assert!(fails(&mut || _ = Marks::image(-5, 10, 0..3)));
         assert!(fails(&mut || _ = Marks::image(isize::MAX, 1, 0..3)));
         assert!(fails(&mut || _ = Marks::regular(3, usize::MAX)));

@@ -87,11 +87,11 @@ impl Plan {
     /// The cheapest transform, and its cost.
     fn transform(&self, options: &Options) -> Result<(Winograd, f64), Refusal> {
         let p = &self.problem;
-        let taps = Winograd::taps(p, self.lanes())?;
+        let filters = Winograd::filters(p, self.lanes())?;
         let mut best: Option<(Winograd, f64)> = None;
         let (nr, vector_bytes) = (self.register_tile.columns, self.lanes() * self.element_bytes);
-        let mut refusal = Refusal::Transform { outputs: options.transform, taps };
-        for forms in Winograd::choices(taps, options.transform) {
+        let mut refusal = Refusal::Transform { outputs: options.transform, taps: filters.map(|filter| filter.most) };
+        for forms in Winograd::choices(filters, options.transform) {
             if !is_accurate(forms, p.inputs_per_group(), options.accuracy) {
                 if let Refusal::Transform { .. } = refusal {
                     refusal = Refusal::Accuracy { given: options.accuracy };

@@ -27,9 +27,9 @@ impl Matrices {
 }
 
 impl Form {
-    /// Pairs of points.
+    /// The most pairs of points of a filter.
     fn pairs(self) -> usize {
-        (self.points() - 1) / 2
+        self.filters().filter(|&r| r > 1).map(|r| (self.m + r - 2) / 2).max().unwrap_or(0)
     }
 
     /// How often a number is rounded at most on its way through both transforms.
@@ -37,8 +37,8 @@ impl Form {
         match self.pairs() {
             0 => 0,
             // Inputs: a coefficient, as many terms as pairs, the point, its product, its sum. Outputs: a sum, a power, its product,
-            // as many sums as pairs.
-            pairs => (pairs + 4) + (pairs + 3),
+            // as many sums as pairs; and the sum of two filters.
+            pairs => (pairs + 4) + (pairs + 3) + (self.stride - 1),
         }
     }
 
@@ -52,7 +52,7 @@ impl Form {
     }
 }
 
-/// What is proven of a plan's outputs; see [`crate::numerics`].
+/// What is proven of a plan's outputs, those with the most taps; see [`crate::numerics`].
 #[derive(Clone, Copy, Debug)]
 pub struct ErrorBound {
     forms: [Form; 2],
@@ -62,7 +62,7 @@ pub struct ErrorBound {
 impl ErrorBound {
     /// Nothing, where the plan is not one of Winograd's algorithm.
     pub fn new(plan: &Plan) -> Option<Self> {
-        let Winograd { forms, .. } = plan.winograd.filter(|_| plan.algorithm() == Algorithm::Winograd)?;
+        let Winograd { most: forms, .. } = plan.winograd.filter(|_| plan.algorithm() == Algorithm::Winograd)?;
         Some(ErrorBound { forms, inputs: plan.problem.inputs_per_group() })
     }
 

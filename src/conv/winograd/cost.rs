@@ -11,8 +11,9 @@
 //! The constants were fitted to what [`crate::Algorithm::Winograd`] took in 39 random layers of the example `choose` (seeds 1
 //! and 2, one thread, hot) on Emerald Rapids; the fixed ones were lowered after seed 3, where small layers were not picked.
 
-use super::Winograd;
+use super::forms::Form;
 use super::tiling::{CHANNELS, Cuts, lattice};
+use super::{Winograd, factors};
 use crate::conv::problem::Problem;
 use crate::gemm::RegisterTile;
 
@@ -44,15 +45,21 @@ impl Winograd {
         outputs.div_ceil(lattice(p, axis)).max(1)
     }
 
-    /// The cost of an output of one group. Of an input whose size is not known, many tiles are assumed.
+    /// The cost of an output of one group, which may be of any phase. Of an input whose size is not known, many tiles are assumed.
     pub fn cost(&self, p: &Problem, input: Option<[usize; 3]>, tile: RegisterTile) -> f64 {
+        let (sum, count) = p.classes().fold((0.0, 0.0), |(sum, count), class| {
+            (sum + self.class_cost(p, self.forms(&class), input, tile), count + 1.0)
+        });
+        sum / count
+    }
+
+    fn class_cost(&self, p: &Problem, forms: [Form; 2], input: Option<[usize; 3]>, tile: RegisterTile) -> f64 {
         let vectors = |channels: usize| channels.div_ceil(tile.columns / 2) as f64;
         let (inputs, outputs) = (p.inputs_per_group(), p.outputs_per_group());
         // For each output: points of all tiles, and tiles.
         let (mut points, mut share, mut tiles) = (1.0, 1.0, self.tiles);
         let mut of_image: usize = 1;
-        for axis in 0..2 {
-            let form = self.forms[axis];
+        for (axis, form) in forms.into_iter().enumerate() {
             let count = input.map_or(form.m, |input| self.outputs(p, axis, input));
             let cuts = Cuts::new(form, count);
             points *= cuts.multiplications() / count as f64;
@@ -62,21 +69,22 @@ impl Winograd {
         if input.is_some() {
             tiles = tiles.min(of_image);
         }
-        let [rows, columns] = self.forms.map(|form| form.points());
-        let (planes, of_tile) = ((rows * columns) as f64, share / tiles as f64);
-        let passes = self.forms.iter().filter(|form| form.r > 1).count();
+        let [rows, columns] = forms.map(Form::points);
+        let (planes, factors, of_tile) = ((rows * columns) as f64, factors(forms) as f64, share / tiles as f64);
+        let passes = forms.iter().filter(|form| form.r > 1).count().max(1);
         let lines = |first: usize| if passes == 2 { (columns + first) as f64 } else { 1.0 };
 
         let narrow = if vectors(outputs) > 1.0 { 1.0 } else { NARROW };
         let multiply = points * inputs as f64 * vectors(outputs) * narrow;
-        let stream = WEIGHTS * planes * inputs as f64 * vectors(outputs) * of_tile;
+        let stream = WEIGHTS * factors * inputs as f64 * vectors(outputs) * of_tile;
         let panels = outputs.div_ceil(tile.columns) as f64;
-        let strips = planes * (STRIP * tiles.div_ceil(tile.rows) as f64 * panels + PRODUCT) * of_tile;
+        let strip_rows = (tiles as f64 * planes / factors / tile.rows as f64).ceil();
+        let strips = factors * (STRIP * strip_rows * panels + PRODUCT) * of_tile;
         let moved = POINT[0] * vectors(inputs) + POINT[1] * vectors(outputs);
         let passing = planes * passes as f64 * moved * share;
-        let pixels = (self.forms[0].m * self.forms[1].m) as f64;
+        let pixels = (forms[0].m * forms[1].m) as f64;
         let beside = inputs.div_ceil(CHANNELS) as f64 * (TILE + LINE * lines(rows))
-            + outputs.div_ceil(self.part) as f64 * (TILE + LINE * lines(self.forms[0].m) + PIXEL * pixels);
+            + outputs.div_ceil(self.part) as f64 * (TILE + LINE * lines(forms[0].m) + PIXEL * pixels);
         multiply + stream + strips + passing + share * beside
     }
 }

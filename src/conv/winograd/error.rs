@@ -1,7 +1,6 @@
 //! The matrices of a transform, and how exact they let it be.
 
-use super::forms::{Form, MOST_POINTS, Points, TileOp, Transform};
-use super::tiling::Cuts;
+use super::forms::{Filters, Form, MOST_POINTS, TileOp};
 use crate::conv::algorithm::Accuracy;
 use crate::simd::{Scalar, Simd};
 
@@ -17,6 +16,7 @@ pub struct Matrices {
     pub outputs: usize,
     /// Taps of the filter.
     pub taps: usize,
+    points: usize,
     /// A row for each output.
     pub at: Matrix<MOST_OUTPUTS>,
     /// A row for each point.
@@ -30,12 +30,11 @@ struct Columns<'a>(&'a mut Matrices);
 
 impl TileOp<f64> for Columns<'_> {
     #[inline(always)]
-    fn run<S: Simd<f64>, P: Points, const M: usize, const A: usize>(self, s: S) {
+    fn run<S: Simd<f64>, F: Filters, const M: usize, const A: usize>(self, s: S) {
         for k in 0..A {
             let mut unit = [s.splat(0.0); A];
             unit[k] = s.splat(1.0);
-            let (v, y) =
-                (Transform::<P, M, A>::input::<f64, S>(s, unit), Transform::<P, M, A>::output::<f64, S>(s, unit));
+            let (v, y) = (F::input::<f64, S, M, A>(s, unit), F::output::<f64, S, M, A>(s, unit));
             (0..A).for_each(|point| s.store_partial(v[point], &mut self.0.bt[point][k..=k]));
             (0..M).for_each(|output| s.store_partial(y[output], &mut self.0.at[output][k..=k]));
         }
@@ -46,17 +45,18 @@ impl Matrices {
     /// Of a tile of so many outputs, one of [`Form::tiles`].
     pub(super) fn new(form: Form, outputs: usize) -> Self {
         let zeros = [[0.0; MOST_POINTS]; MOST_POINTS];
-        let mut matrices =
-            Matrices { outputs, taps: form.r, at: [[0.0; MOST_POINTS]; MOST_OUTPUTS], g: zeros, bt: zeros };
+        let (points, count) = form.points_in(outputs);
+        let at = [[0.0; MOST_POINTS]; MOST_OUTPUTS];
+        let mut matrices = Matrices { outputs, taps: form.r, points: count, at, g: zeros, bt: zeros };
         form.run::<f64, _>(Scalar, outputs, Columns(&mut matrices));
-        let (g, points) = (form.weights(), Cuts::new(form, outputs).points(0));
-        (0..matrices.points()).for_each(|point| matrices.g[point] = g[points[point]]);
+        let g = form.weights();
+        (0..count).for_each(|point| matrices.g[point] = g[form.factor_of(points[point])]);
         matrices
     }
 
     /// Points of the tile: inputs, and multiplications.
     pub fn points(&self) -> usize {
-        self.outputs + self.taps - 1
+        self.points
     }
 
     pub(super) fn of<const N: usize>(row: &[f64; N], norm: fn(f64) -> f64) -> f64 {

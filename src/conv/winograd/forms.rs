@@ -1,291 +1,185 @@
-//! F(m, r): `m` outputs of a filter with `r` taps by `m + r - 1` multiplications, and its tables, built from its points when
-//! the crate is compiled.
+//! How an axis is transformed: by one filter, or at stride 2 by the two that its taps fall into.
 //!
-//! ```text
-//! y = At ((G w) * (Bt d))        Bt d: m + r - 1 inputs, G w: r taps, At: m outputs
-//! ```
-//!
-//! The points are 0, pairs `±p`, and infinity where `m + r - 1` is even (Toom and Cook; Winograd, "Arithmetic complexity of
-//! computations", 1980; Lavin and Gray, "Fast algorithms for convolutional neural networks", 2015). Of each pair the even and the odd
-//! part are computed once.
-//!
-//! A tile with fewer outputs takes the first of the same points, and infinity where their number is even. So it meets the
-//! same transformed weights; what the scale of the points left out has put into those, its input takes out again.
+//! With stride 2 the taps of even number meet every second input, those of odd number the others. Each half is a filter of
+//! stride 1 for the same outputs, F(m, ceil(r / 2)) and F(m, floor(r / 2)): a form has the inputs and points of the one and
+//! then those of the other, and outputs are sums of both. Where a half has one tap, its points are inputs that all meet the
+//! same weight.
 
+use super::toom::{MOST_PAIRS, Place, Points, Tile, points, weights};
 use crate::element::Element;
-use crate::simd::{Op, Simd, unrolled};
+use crate::simd::{Op, Simd};
 use core::f64::consts::{FRAC_1_SQRT_2, SQRT_2};
 use core::fmt;
 use core::marker::PhantomData;
+use core::ops::Range;
 
 /// The most multiplications of a form.
-pub(crate) const MOST_POINTS: usize = 10;
-/// The most pairs of points.
-const MOST_PAIRS: usize = (MOST_POINTS - 1) / 2;
+pub(crate) const MOST_POINTS: usize = 11;
 
-/// F(m, r).
+/// `m` outputs of a filter with `r` taps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Form {
     /// Outputs of a tile.
     pub m: usize,
     /// Taps of the filter.
     pub r: usize,
+    /// 1 or 2.
+    pub stride: usize,
 }
 
 impl fmt::Display for Form {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "F({}, {})", self.m, self.r)
+        write!(f, "F({}, {})", self.m, self.r)?;
+        if self.stride > 1 { write!(f, " of stride {}", self.stride) } else { Ok(()) }
     }
 }
 
-/// A form with its points, known to the compiler.
-pub(super) trait Points {
-    const M: usize;
-    const R: usize;
-    /// One of each pair.
-    const PAIRS: [f64; MOST_PAIRS];
-}
+impl Form {
+    /// Taps of its filters.
+    pub fn filters(self) -> impl Iterator<Item = usize> {
+        (0..self.stride).map(move |first| (self.r - first).div_ceil(self.stride))
+    }
 
-/// What a tile of `m` outputs needs of the points.
-#[derive(Clone, Copy)]
-struct Table {
-    pairs: usize,
-    infinity: bool,
-    /// The input at zero and, if it is among the points, at infinity: coefficients of every second input.
-    zero: [f64; MOST_PAIRS + 1],
-    at_infinity: [f64; MOST_PAIRS + 1],
-    /// The input at the points of a pair: coefficients of the even part, and of the odd one divided by the point.
-    pair: [[f64; MOST_PAIRS]; MOST_PAIRS],
-    /// Powers of a point.
-    powers: [[f64; MOST_POINTS]; MOST_PAIRS],
-}
+    /// Inputs, and multiplications, of a tile of so many outputs.
+    pub fn points_of(self, outputs: usize) -> usize {
+        self.filters().map(|r| outputs + r - 1).sum()
+    }
 
-/// The coefficients of the product of `x² - p²` over all pairs but one, from the constant on.
-const fn product(points: &[f64; MOST_PAIRS], pairs: usize, but: usize) -> [f64; MOST_PAIRS + 1] {
-    let mut product = [0.0; MOST_PAIRS + 1];
-    product[0] = 1.0;
-    let mut j = 0;
-    while j < pairs {
-        if j != but {
-            let mut l = MOST_PAIRS;
-            while l > 0 {
-                product[l] = product[l - 1] - points[j] * points[j] * product[l];
-                l -= 1;
+    /// Inputs, and multiplications.
+    pub fn points(self) -> usize {
+        self.points_of(self.m)
+    }
+
+    /// Different weights among those that the points meet.
+    pub fn factors(self) -> usize {
+        self.filters().map(|r| if r == 1 { 1 } else { self.m + r - 1 }).sum()
+    }
+
+    /// The most points that meet one factor.
+    pub fn repeats(self) -> usize {
+        if self.filters().any(|r| r == 1) { self.m } else { 1 }
+    }
+
+    /// The points that meet a factor.
+    pub fn points_at(self, factor: usize) -> Range<usize> {
+        let (mut factor, mut first) = (factor, 0);
+        for r in self.filters() {
+            let points = self.m + r - 1;
+            match r {
+                1 if factor == 0 => return first..first + points,
+                1 => factor -= 1,
+                _ if factor < points => return first + factor..first + factor + 1,
+                _ => factor -= points,
             }
-            product[0] *= -points[j] * points[j];
+            first += points;
         }
-        j += 1;
+        first..first
     }
-    product
-}
 
-/// What the weights at a pair of points are divided by: the derivative of the product of all finite points. A product itself:
-/// nothing cancels out.
-const fn scale(points: &[f64; MOST_PAIRS], pairs: usize, i: usize) -> f64 {
-    let mut value = 2.0 * (points[i] * points[i]);
-    let mut j = 0;
-    while j < pairs {
-        if j != i {
-            value *= (points[i] - points[j]) * (points[i] + points[j]);
-        }
-        j += 1;
+    /// The factor that a point meets.
+    pub fn factor_of(self, point: usize) -> usize {
+        (0..self.factors()).find(|&factor| self.points_at(factor).contains(&point)).unwrap_or(0)
     }
-    value
-}
 
-/// Pairs among `points` points.
-const fn pairs(points: usize) -> usize {
-    (points - 1) / 2
-}
-
-impl Table {
-    /// For tiles of `m` outputs that meet weights which were transformed for `full`.
-    const fn new(points: &[f64; MOST_PAIRS], full: usize, m: usize, r: usize) -> Self {
-        let count = m + r - 1;
-        let (pairs_here, pairs_there) = (pairs(count), pairs(full + r - 1));
-        let zero = product(points, pairs_here, MOST_PAIRS);
-        let ratio = product(points, pairs_there, MOST_PAIRS)[0] / zero[0];
-        let mut table = Table {
-            pairs: pairs_here,
-            infinity: count.is_multiple_of(2),
-            zero,
-            at_infinity: zero,
-            pair: [[0.0; MOST_PAIRS]; MOST_PAIRS],
-            powers: [[1.0; MOST_POINTS]; MOST_PAIRS],
-        };
-        let mut l = 0;
-        while l <= MOST_PAIRS {
-            table.zero[l] *= ratio;
-            l += 1;
-        }
-        let mut i = 0;
-        while i < pairs_here {
-            let ratio = scale(points, pairs_there, i) / scale(points, pairs_here, i);
-            let coefficients = product(points, pairs_here, i);
-            let mut l = 0;
-            while l < MOST_PAIRS {
-                table.pair[i][l] = coefficients[l] * ratio;
-                l += 1;
+    /// The points of a tile of so many outputs, by their number in the form, and how many there are.
+    pub fn points_in(self, outputs: usize) -> ([usize; MOST_POINTS], usize) {
+        let (mut list, mut count, mut first) = ([0; MOST_POINTS], 0, 0);
+        for r in self.filters() {
+            let all = self.m + r - 1;
+            for point in points(outputs, r, all) {
+                list[count] = first + point;
+                count += 1;
             }
-            let mut e = 1;
-            while e < MOST_POINTS {
-                table.powers[i][e] = table.powers[i][e - 1] * points[i];
-                e += 1;
-            }
-            i += 1;
+            first += all;
         }
-        table
+        (list, count)
+    }
+
+    /// `G`: a row for each factor.
+    pub fn weights(self) -> [[f64; MOST_POINTS]; MOST_POINTS] {
+        let (mut g, mut first) = ([[0.0; MOST_POINTS]; MOST_POINTS], 0);
+        for (filter, r) in self.filters().enumerate() {
+            let (rows, count) = weights(pairs(self.m, r), self.m, r);
+            for (to, row) in g[first..].iter_mut().zip(&rows[..count]) {
+                (0..r).for_each(|tap| to[filter + tap * self.stride] = row[tap]);
+            }
+            first += count;
+        }
+        g
     }
 }
 
-/// A tile of `M` outputs of a form, by `A` multiplications.
-pub(super) struct Transform<P, const M: usize, const A: usize>(PhantomData<P>);
+/// The filters of a form, known to the compiler.
+pub(super) trait Filters {
+    /// `Bt d`, of a tile of `M` outputs with `A` inputs.
+    fn input<T: Element, S: Simd<T>, const M: usize, const A: usize>(s: S, d: [S::V; A]) -> [S::V; A];
 
-/// `coefficient * x + sum`, where the compiler knows the coefficient; a sum of nothing is `None`.
-#[inline(always)]
-fn term<T: Element, S: Simd<T>>(s: S, coefficient: f64, x: S::V, sum: Option<S::V>) -> Option<S::V> {
-    Some(match sum {
-        _ if coefficient == 0.0 => return sum,
-        None if coefficient == 1.0 => x,
-        None => s.mul(s.splat(T::from_f64(coefficient)), x),
-        Some(sum) if coefficient == 1.0 => s.add(sum, x),
-        Some(sum) if coefficient == -1.0 => s.sub(sum, x),
-        Some(sum) => s.mul_add(s.splat(T::from_f64(coefficient)), x, sum),
-    })
+    /// `At v`.
+    fn output<T: Element, S: Simd<T>, const M: usize, const A: usize>(s: S, v: [S::V; A]) -> [S::V; M];
 }
 
-impl<P: Points, const M: usize, const A: usize> Transform<P, M, A> {
-    const TABLE: Table = {
-        // Without infinity the last of the inputs counts in all points, so a shorter tile of such a form must do without as
-        // well.
-        assert!(A == M + P::R - 1 && A <= MOST_POINTS);
-        assert!((P::M + P::R - 1).is_multiple_of(2) || !A.is_multiple_of(2));
-        Table::new(&P::PAIRS, P::M, M, P::R)
-    };
+/// One filter.
+struct One<P>(PhantomData<P>);
 
-    /// `Bt d`.
+impl<P: Points> Filters for One<P> {
     #[inline(always)]
-    pub fn input<T: Element, S: Simd<T>>(s: S, d: [S::V; A]) -> [S::V; A] {
+    fn input<T: Element, S: Simd<T>, const M: usize, const A: usize>(s: S, d: [S::V; A]) -> [S::V; A] {
         let mut v = d;
-        if A == 1 {
-            return v;
-        }
-        let t = const { Self::TABLE };
-        let (mut zero, mut infinity) = (None, None);
-        unrolled!(l in 0..5, {
-            if l <= t.pairs {
-                // The highest power first.
-                let l = t.pairs - l;
-                zero = term(s, t.zero[l], d[2 * l], zero);
-                if t.infinity {
-                    infinity = term(s, t.at_infinity[l], d[(2 * l + 1).min(A - 1)], infinity);
-                }
-            }
-        });
-        unrolled!(i in 0..4, {
-            if i < t.pairs {
-                let (mut even, mut odd) = (None, None);
-                unrolled!(l in 0..4, {
-                    if l < t.pairs {
-                        let l = t.pairs - 1 - l;
-                        even = term(s, t.pair[i][l], d[2 * l + 2], even);
-                        odd = term(s, t.pair[i][l], d[2 * l + 1], odd);
-                    }
-                });
-                if let (Some(even), Some(odd)) = (even, odd) {
-                    v[2 * i + 1] = term(s, P::PAIRS[i], odd, Some(even)).unwrap_or(even);
-                    v[2 * i + 2] = term(s, -P::PAIRS[i], odd, Some(even)).unwrap_or(even);
-                }
-            }
-        });
-        v[0] = zero.unwrap_or(d[0]);
-        if let Some(infinity) = infinity {
-            v[A - 1] = infinity;
-        }
+        Tile::<P, M>::input(s, &d, &mut v, Place { input: 0, step: 1, point: 0 });
         v
     }
 
-    /// `At v`.
     #[inline(always)]
-    pub fn output<T: Element, S: Simd<T>>(s: S, v: [S::V; A]) -> [S::V; M] {
-        let mut y = [v[0]; M];
-        if A == 1 {
-            return y;
+    fn output<T: Element, S: Simd<T>, const M: usize, const A: usize>(s: S, v: [S::V; A]) -> [S::V; M] {
+        Tile::<P, M>::output(s, &v, Place { input: 0, step: 1, point: 0 })
+    }
+}
+
+/// Two, of every second input each.
+struct Two<P, Q>(PhantomData<(P, Q)>);
+
+impl<P: Points, Q: Points> Filters for Two<P, Q> {
+    #[inline(always)]
+    fn input<T: Element, S: Simd<T>, const M: usize, const A: usize>(s: S, d: [S::V; A]) -> [S::V; A] {
+        let mut v = d;
+        Tile::<P, M>::input(s, &d, &mut v, Place { input: 0, step: 2, point: 0 });
+        Tile::<Q, M>::input(s, &d, &mut v, Place { input: 1, step: 2, point: Tile::<P, M>::COUNT });
+        v
+    }
+
+    #[inline(always)]
+    fn output<T: Element, S: Simd<T>, const M: usize, const A: usize>(s: S, v: [S::V; A]) -> [S::V; M] {
+        let mut y = Tile::<P, M>::output(s, &v, Place { input: 0, step: 2, point: 0 });
+        let more = Tile::<Q, M>::output(s, &v, Place { input: 1, step: 2, point: Tile::<P, M>::COUNT });
+        for (y, more) in y.iter_mut().zip(more) {
+            *y = s.add(*y, more);
         }
-        let t = const { Self::TABLE };
-        let (mut sum, mut difference) = ([v[0]; 4], [v[0]; 4]);
-        unrolled!(i in 0..4, {
-            if i < t.pairs {
-                sum[i] = s.add(v[2 * i + 1], v[2 * i + 2]);
-                difference[i] = s.sub(v[2 * i + 1], v[2 * i + 2]);
-            }
-        });
-        unrolled!(e in 0..6, {
-            if e < M {
-                let mut total = if e == 0 { Some(v[0]) } else { None };
-                if t.infinity && e == M - 1 {
-                    total = term(s, 1.0, v[A - 1], total);
-                }
-                unrolled!(i in 0..4, {
-                    if i < t.pairs {
-                        let x = if e % 2 == 0 { sum[i] } else { difference[i] };
-                        total = term(s, t.powers[i][e], x, total);
-                    }
-                });
-                y[e] = total.unwrap_or(v[0]);
-            }
-        });
         y
     }
 }
 
-/// The rows of `G`, one for each point.
-pub(super) fn weights(points: &[f64; MOST_PAIRS], form: Form) -> [[f64; MOST_POINTS]; MOST_POINTS] {
-    let Form { m, r } = form;
-    let count = m + r - 1;
-    let mut g = [[0.0; MOST_POINTS]; MOST_POINTS];
-    if count == 1 {
-        g[0][0] = 1.0;
-        return g;
-    }
-    g[0][0] = 1.0 / product(points, pairs(count), MOST_PAIRS)[0];
-    for i in 0..pairs(count) {
-        let scale = scale(points, pairs(count), i);
-        let mut power = 1.0;
-        for tap in 0..r {
-            g[2 * i + 1][tap] = power / scale;
-            g[2 * i + 2][tap] = if tap % 2 == 0 { power } else { -power } / scale;
-            power *= points[i];
-        }
-    }
-    if count.is_multiple_of(2) {
-        g[count - 1][r - 1] = 1.0;
-    }
-    g
-}
-
-/// Something to compute for tiles of `M` outputs of a form.
+/// Something to compute for tiles of `M` outputs of a form, with `A` inputs.
 pub(super) trait TileOp<T> {
     /// Must be `#[inline(always)]`, as [`Op::run`].
-    fn run<S: Simd<T>, P: Points, const M: usize, const A: usize>(self, s: S);
+    fn run<S: Simd<T>, F: Filters, const M: usize, const A: usize>(self, s: S);
 }
 
-struct Tiles<O, P, const M: usize, const A: usize>(O, PhantomData<P>);
+struct Tiles<O, F, const M: usize, const A: usize>(O, PhantomData<F>);
 
-impl<T, O: TileOp<T>, P: Points, const M: usize, const A: usize> Op<T> for Tiles<O, P, M, A> {
+impl<T, O: TileOp<T>, F: Filters, const M: usize, const A: usize> Op<T> for Tiles<O, F, M, A> {
     type Out = ();
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, s: S) {
-        self.0.run::<S, P, M, A>(s);
+        self.0.run::<S, F, M, A>(s);
     }
 }
 
-/// Declares the forms, with their points and the outputs that their tiles may have.
-macro_rules! forms {
-    ($($name:ident: $m:literal, $r:literal, [$($pair:expr),*], $($outputs:literal)*;)*) => {
+/// Declares filters, with their points.
+macro_rules! filters {
+    ($($name:ident: $m:literal, $r:literal, [$($pair:expr),*];)*) => {
         $(
-            pub(super) struct $name;
+            struct $name;
             impl Points for $name {
                 const M: usize = $m;
                 const R: usize = $r;
@@ -302,19 +196,43 @@ macro_rules! forms {
             }
         )*
 
-        impl Form {
-            /// Multiplications.
-            pub const fn points(self) -> usize {
-                self.m + self.r - 1
+        /// The points of F(m, r).
+        fn pairs(m: usize, r: usize) -> &'static [f64; MOST_PAIRS] {
+            match (m, r) {
+                $(($m, $r) => &$name::PAIRS,)*
+                _ => &[0.0; MOST_PAIRS],
             }
+        }
+    };
+}
 
+filters! {
+    F11: 1, 1, [];
+    F21: 2, 1, [];
+    F41: 4, 1, [];
+    F22: 2, 2, [1.4375];
+    F42: 4, 2, [2.3125, 0.8125];
+    F23: 2, 3, [1.0];
+    F43: 4, 3, [FRAC_1_SQRT_2, SQRT_2];
+    F63: 6, 3, [1.0, 0.5, 2.0];
+    F44: 4, 4, [0.609375, 3.25, 1.15625];
+    F35: 3, 5, [0.59375, 3.5, 1.15625];
+    F45: 4, 5, [1.0, 0.5, 2.0];
+    F37: 3, 7, [0.484375, 1.46875, 4.25, 0.875];
+    F47: 4, 7, [0.775, 1.2625, 2.392, 0.446];
+}
+
+/// Declares forms: outputs, taps and stride, their filters, and the outputs that their tiles may have, each with its inputs.
+macro_rules! forms {
+    ($($m:literal, $r:literal, $stride:literal: $line:ty, $($outputs:literal $inputs:literal),*;)*) => {
+        impl Form {
             /// All of them, those with fewer outputs first.
-            pub const ALL: &[Form] = &[$(Form { m: $m, r: $r }),*];
+            pub const ALL: &[Form] = &[$(Form { m: $m, r: $r, stride: $stride }),*];
 
             /// The outputs that a tile of this form can have, in ascending order.
             pub fn tiles(self) -> &'static [usize] {
-                match (self.m, self.r) {
-                    $(($m, $r) => &[$($outputs),*],)*
+                match (self.m, self.r, self.stride) {
+                    $(($m, $r, $stride) => &[$($outputs),*],)*
                     _ => &[],
                 }
             }
@@ -322,17 +240,10 @@ macro_rules! forms {
             /// Runs `op` for tiles of so many outputs, one of [`Form::tiles`].
             #[inline(always)]
             pub(super) fn run<T: Element, S: Simd<T>>(self, s: S, outputs: usize, op: impl TileOp<T>) {
-                match (self.m, self.r, outputs) {
-                    $($(($m, $r, $outputs) => s.call(Tiles::<_, $name, $outputs, { $outputs + $r - 1 }>(op, PhantomData)),)*)*
-                    _ => unreachable!("a tile of {outputs} outputs of F({}, {})", self.m, self.r),
-                }
-            }
-
-            /// `G`.
-            pub fn weights(self) -> [[f64; MOST_POINTS]; MOST_POINTS] {
-                match (self.m, self.r) {
-                    $(($m, $r) => weights(&$name::PAIRS, self),)*
-                    _ => [[0.0; MOST_POINTS]; MOST_POINTS],
+                match (self.m, self.r, self.stride, outputs) {
+                    $($(($m, $r, $stride, $outputs) =>
+                        s.call(Tiles::<_, $line, $outputs, $inputs>(op, PhantomData)),)*)*
+                    _ => unreachable!("a tile of {outputs} outputs of {self}"),
                 }
             }
         }
@@ -340,15 +251,49 @@ macro_rules! forms {
 }
 
 forms! {
-    F11: 1, 1, [], 1;
-    F22: 2, 2, [1.4375], 2;
-    F42: 4, 2, [2.3125, 0.8125], 2 4;
-    F23: 2, 3, [1.0], 1 2;
-    F43: 4, 3, [FRAC_1_SQRT_2, SQRT_2], 1 2 3 4;
-    F63: 6, 3, [1.0, 0.5, 2.0], 2 4 6;
-    F44: 4, 4, [0.609375, 3.25, 1.15625], 2 4;
-    F35: 3, 5, [0.59375, 3.5, 1.15625], 1 3;
-    F45: 4, 5, [1.0, 0.5, 2.0], 1 2 3 4;
-    F37: 3, 7, [0.484375, 1.46875, 4.25, 0.875], 1 3;
-    F47: 4, 7, [0.775, 1.2625, 2.392, 0.446], 1 2 3 4;
+    1, 1, 1: One<F11>, 1 1;
+    2, 1, 1: One<F21>, 1 1, 2 2;
+    4, 1, 1: One<F41>, 1 1, 2 2, 3 3, 4 4;
+    2, 2, 1: One<F22>, 2 3;
+    4, 2, 1: One<F42>, 2 3, 4 5;
+    2, 3, 1: One<F23>, 1 3, 2 4;
+    4, 3, 1: One<F43>, 1 3, 2 4, 3 5, 4 6;
+    6, 3, 1: One<F63>, 2 4, 4 6, 6 8;
+    4, 4, 1: One<F44>, 2 5, 4 7;
+    3, 5, 1: One<F35>, 1 5, 3 7;
+    4, 5, 1: One<F45>, 1 5, 2 6, 3 7, 4 8;
+    3, 7, 1: One<F37>, 1 7, 3 9;
+    4, 7, 1: One<F47>, 1 7, 2 8, 3 9, 4 10;
+    2, 3, 2: Two<F22, F21>, 2 5;
+    4, 3, 2: Two<F42, F41>, 2 5, 4 9;
+    2, 4, 2: Two<F22, F22>, 2 6;
+    4, 4, 2: Two<F42, F42>, 2 6, 4 10;
+    2, 5, 2: Two<F23, F22>, 2 7;
+    4, 5, 2: Two<F43, F42>, 2 7, 4 11;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_has_the_points_of_its_filters() {
+        for &form in Form::ALL {
+            let at: [usize; MOST_POINTS] = core::array::from_fn(|k| k);
+            assert_eq!(form.points_in(form.m).0[..form.points()], at[..form.points()], "{form}");
+            // Factors meet all points, in their order.
+            let met = (0..form.factors()).fold(0, |end, factor| {
+                let points = form.points_at(factor);
+                assert!(points.start == end && !points.is_empty(), "{form}");
+                points.end
+            });
+            assert_eq!(met, form.points(), "{form}");
+            let repeats = (0..form.factors()).map(|factor| form.points_at(factor).len()).max();
+            assert_eq!(repeats, Some(form.repeats()), "{form}");
+        }
+        let form = Form { m: 4, r: 3, stride: 2 };
+        assert_eq!((form.points(), form.factors(), form.points_at(5)), (9, 6, 5..9));
+        assert_eq!(form.points_in(2), ([0, 1, 2, 5, 6, 0, 0, 0, 0, 0, 0], 5));
+        assert_eq!(Form { m: 4, r: 5, stride: 2 }.points_in(2).0[..7], [0, 1, 2, 5, 6, 7, 8]);
+    }
 }

@@ -53,9 +53,9 @@ impl Block<'_> {
     fn stretch<T>(&self, x: &View<T>, axis: usize, tile: usize, along: &Along) -> Stretch {
         let s = &self.sampling[axis];
         let apart = self.place[axis + 1].step / self.p.phases(axis);
-        let output = self.first[axis] + tile * self.winograd.forms[axis].m * apart;
+        let output = self.first[axis] + tile * self.forms[axis].m * apart;
         // The lowest tap.
-        let first = output as isize + s.first + (s.taps.max(1) - 1) as isize * s.step.min(0);
+        let first = (output * s.stride) as isize + s.first + (s.taps.max(1) - 1) as isize * s.step.min(0);
         let steps = |pixels: usize| if apart == 1 { pixels } else { pixels.div_ceil(apart) };
         let count = along.points();
         let low = steps((-first).max(0) as usize).min(count);

@@ -10,7 +10,8 @@
 //!
 //! Nothing is copied for padding (rows and columns beyond the image are zeros in the first pass), for dilation (outputs
 //! fall into lattices, each of which is an undilated problem), or for transposed convolution (its phases are convolutions
-//! with the taps turned round). The last tile of a row or column has fewer points where it has fewer outputs.
+//! with the taps turned round, each with a form of its own). The last tile of a row or column has fewer points where it has
+//! fewer outputs. With stride 2 several points meet the same weights, which are there once: see [`forms`].
 
 #[cfg(feature = "testing")]
 mod bound;
@@ -21,6 +22,7 @@ mod inputs;
 mod outputs;
 mod pass;
 mod tiling;
+mod toom;
 mod weights;
 
 #[cfg(feature = "testing")]
@@ -37,16 +39,16 @@ use crate::element::Element;
 use crate::gemm::{Batch, RegisterTile};
 use crate::simd::{Marks, Op, Simd};
 use crate::tiles::{Box4, Grid, Part};
-use crate::window::Sampling;
-use core::array::from_fn;
+use crate::window::{Sampling, Window};
 use core::fmt;
-use tiling::{Cuts, LINE, MOST_TILES, Sizes};
+use core::ops::Range;
+use tiling::{Cuts, LINE, MOST_ROWS, MOST_TILES, Sizes};
 
 /// How a problem is transformed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Winograd {
-    /// Along each axis.
-    pub forms: [Form; 2],
+    /// Along each axis, for the classes with the most taps. The others have tiles of as many outputs.
+    most: [Form; 2],
     /// The most tiles of a block.
     tiles: usize,
     /// The fewest, if there are as many.
@@ -61,17 +63,21 @@ const MOST_INPUTS: usize = 1 << 16;
 const PART: usize = 64;
 
 impl Winograd {
-    /// The forms for a problem.
-    pub fn new(p: &Problem, forms: [Form; 2], blocking: &Blocking, nr: usize, vector_bytes: usize) -> Self {
+    /// A problem with these forms.
+    pub fn new(p: &Problem, most: [Form; 2], blocking: &Blocking, nr: usize, vector_bytes: usize) -> Self {
         let part = (PART.min(blocking.columns) / nr).clamp(1, p.outputs_per_group().div_ceil(nr)) * nr;
-        let planes = forms[0].points() * forms[1].points();
-        let fewest = tiling::fewest_tiles(vector_bytes);
-        let tiles = tiling::block_tiles(blocking, planes, [p.inputs_per_group(), part], fewest);
-        Winograd { forms, tiles, fewest, part }
+        let fewest = tiling::fewest_tiles(most, vector_bytes);
+        let mut winograd = Winograd { most, tiles: MOST_TILES, fewest, part };
+        for class in p.classes() {
+            let forms = winograd.forms(&class);
+            let tiles = tiling::block_tiles(forms, blocking, [p.inputs_per_group(), part], fewest);
+            winograd.tiles = winograd.tiles.min(tiles);
+        }
+        winograd
     }
 
-    /// The taps of a tile's filter, if there is one for all outputs of a problem.
-    pub fn taps(p: &Problem, lanes: usize) -> Result<[usize; 2], Refusal> {
+    /// The filters that outputs meet along each axis: those of the classes with the most taps and with the fewest.
+    pub fn filters(p: &Problem, lanes: usize) -> Result<[Filters; 2], Refusal> {
         if p.inputs_per_group() < lanes {
             return Err(Refusal::FewChannels { given: p.inputs_per_group(), wanted: lanes });
         }
@@ -81,41 +87,50 @@ impl Winograd {
         if p.window.kernel == [1, 1] {
             return Err(Refusal::Kernel { given: [1, 1], wanted: [3, 3] });
         }
-        let mut taps = p.window.kernel;
-        for axis in 0..2 {
-            let phases = p.phases(axis);
-            if !p.transposed && p.window.stride[axis] != 1 || !taps[axis].is_multiple_of(p.tap_step(axis)) {
-                return Err(Refusal::Stride { given: p.window.stride });
+        let along = |axis: usize| {
+            let Window { kernel, stride, dilation, .. } = p.window;
+            let (taps, stride) = (kernel[axis], stride[axis]);
+            match p.transposed {
+                false if taps == 1 || stride == 1 => Ok(Filters { most: taps, fewest: taps, stride: 1 }),
+                false if stride == 2 && dilation[axis] == 1 => Ok(Filters { most: taps, fewest: taps, stride }),
+                // Each phase has a class of taps.
+                true if p.tap_step(axis) == stride && stride <= taps => {
+                    Ok(Filters { most: taps.div_ceil(stride), fewest: taps / stride, stride: 1 })
+                }
+                _ => Err(Refusal::Stride { given: p.window.stride }),
             }
-            taps[axis] /= p.tap_step(axis);
-            if phases != p.tap_step(axis) {
-                return Err(Refusal::Stride { given: p.window.stride });
-            }
-        }
-        Ok(taps)
+        };
+        Ok([along(0)?, along(1)?])
     }
 
-    /// The forms for so many taps along each axis; those whose tiles have so many outputs, where that is said.
-    pub fn choices(taps: [usize; 2], outputs: Option<[usize; 2]>) -> impl Iterator<Item = [Form; 2]> {
+    /// The forms for filters along each axis; those whose tiles have so many outputs, where that is said.
+    pub fn choices(filters: [Filters; 2], outputs: Option<[usize; 2]>) -> impl Iterator<Item = [Form; 2]> {
         let along = move |axis: usize| {
-            let is_wanted = move |form: &Form| form.r == taps[axis] && outputs.is_none_or(|m| form.m == m[axis]);
+            let Filters { most, fewest, stride } = filters[axis];
+            let is_wanted = move |form: &Form| {
+                // Where all classes have a single tap there is nothing to transform.
+                let m = outputs.map_or(if most == 1 { 1 } else { form.m }, |m| m[axis]);
+                let has_all = Form::ALL.contains(&Form { r: fewest, ..*form });
+                (form.m, form.r, form.stride) == (m, most, stride) && has_all
+            };
             Form::ALL.iter().copied().filter(is_wanted)
         };
         along(0).flat_map(move |y| along(1).map(move |x| [y, x]))
     }
 
-    fn planes(&self) -> usize {
-        self.forms[0].points() * self.forms[1].points()
+    /// The forms of a class of taps.
+    pub fn forms(&self, class: &TapClass) -> [Form; 2] {
+        [0, 1].map(|axis| Form { r: class.count[axis], ..self.most[axis] })
     }
 
-    fn sizes(&self, tiles: usize, p: &Problem) -> Sizes {
-        Sizes::new(tiles, self.planes(), p.inputs_per_group(), self.part)
+    fn sizes(&self, forms: [Form; 2], tiles: usize, p: &Problem) -> Sizes {
+        Sizes::new(tiles, planes(forms), p.inputs_per_group(), self.part)
     }
 
     /// Elements of scratch memory that a block needs.
     pub fn scratch_len(&self, p: &Problem) -> usize {
-        let pixels = self.forms[0].m * self.forms[1].m;
-        let lens = self.sizes(self.tiles, p).lens(self.planes());
+        let pixels = self.most[0].m * self.most[1].m;
+        let lens = self.sizes(self.most, self.tiles, p).lens(planes(self.most));
         // The outputs of a tile, and a pixel beside them; or a copy of its inputs, where channels are not contiguous.
         let beside = lens[2].max((pixels + 1) * self.part);
         (lens.iter().sum::<usize>() + beside).next_multiple_of(LINE)
@@ -123,30 +138,55 @@ impl Winograd {
 
     /// How the outputs `y` are cut into blocks.
     pub fn grid(&self, p: &Problem, y: [usize; 4]) -> Grid {
-        tiling::grid(p, self.forms, y, [self.tiles, self.fewest], self.part)
+        tiling::grid(p, self.most, y, [self.tiles, self.fewest], self.part)
     }
 
     /// Elements of a class of transformed weights, of one group.
-    fn group_len(&self, p: &Problem, nr: usize) -> usize {
+    fn group_len(&self, p: &Problem, nr: usize, class: &TapClass) -> usize {
         let columns = p.outputs_per_group().next_multiple_of(nr);
-        self.planes().saturating_mul(p.inputs_per_group()).saturating_mul(columns)
+        factors(self.forms(class)).saturating_mul(p.inputs_per_group()).saturating_mul(columns)
+    }
+
+    /// The same of all groups.
+    fn class_len(&self, p: &Problem, nr: usize, class: &TapClass) -> usize {
+        self.group_len(p, nr, class).saturating_mul(p.groups)
     }
 
     /// Where the weights of a class and group start, for the part that starts with this output of the group.
     pub fn weights_at(&self, p: &Problem, nr: usize, group: usize, class: &TapClass, output: usize) -> usize {
-        let class = class.before / class.taps().max(1);
-        (class * p.groups + group) * self.group_len(p, nr) + output * self.planes() * p.inputs_per_group()
+        let before = p.classes().take_while(|other| other.before < class.before);
+        let before: usize = before.map(|other| self.class_len(p, nr, &other)).sum();
+        before + group * self.group_len(p, nr, class) + output * factors(self.forms(class)) * p.inputs_per_group()
     }
 
     /// Elements of the transformed weights.
     pub fn weight_len(&self, p: &Problem, nr: usize) -> usize {
-        self.group_len(p, nr).saturating_mul(p.groups).saturating_mul(p.phases(0) * p.phases(1))
+        p.classes().map(|class| self.class_len(p, nr, &class)).fold(0, usize::saturating_add)
     }
+}
+
+/// What outputs meet along an axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Filters {
+    /// Taps of the classes with the most of them, and with the fewest.
+    pub most: usize,
+    fewest: usize,
+    stride: usize,
+}
+
+/// Points of a tile.
+fn planes(forms: [Form; 2]) -> usize {
+    forms[0].points() * forms[1].points()
+}
+
+/// Different weights that they meet.
+fn factors(forms: [Form; 2]) -> usize {
+    forms[0].factors() * forms[1].factors()
 }
 
 impl fmt::Display for Winograd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} x {}, {} tiles", self.forms[0], self.forms[1], self.tiles)
+        write!(f, "{} x {}, {} tiles", self.most[0], self.most[1], self.tiles)
     }
 }
 
@@ -162,11 +202,12 @@ impl<T: Element> Op<T> for WinogradTile<'_, '_, T> {
         let Some(winograd) = &operator.plan.winograd else { return };
         let (class, sampling, first) = p.sample(axes, [x.shape()[1], x.shape()[2]], place);
         let [_, height, width, _] = tile.shape();
-        let cuts = [Cuts::new(winograd.forms[0], height), Cuts::new(winograd.forms[1], width)];
-        let sizes = winograd.sizes(cuts[0].tiles * cuts[1].tiles, p);
+        let forms = winograd.forms(&class);
+        let cuts = [Cuts::new(forms[0], height), Cuts::new(forms[1], width)];
+        let sizes = winograd.sizes(forms, cuts[0].tiles * cuts[1].tiles, p);
         let group = place[3].start / p.outputs_per_group();
-        let block = Block { winograd, p, class: &class, sampling: &sampling, first, place, cuts, sizes, group };
-        let [v_len, m_len, between_len, zeros_len] = sizes.lens(winograd.planes());
+        let block = Block { winograd, p, class: &class, forms, sampling: &sampling, first, place, cuts, sizes, group };
+        let [v_len, m_len, between_len, zeros_len] = sizes.lens(planes(forms));
         let (v, scratch) = scratch.split_at_mut(v_len);
         let (m, scratch) = scratch.split_at_mut(m_len);
         let (between, scratch) = scratch.split_at_mut(between_len);
@@ -192,6 +233,7 @@ struct Block<'a> {
     winograd: &'a Winograd,
     p: &'a Problem,
     class: &'a TapClass,
+    forms: [Form; 2],
     sampling: &'a [Sampling; 2],
     first: [usize; 2],
     place: &'a Box4,
@@ -209,7 +251,7 @@ impl Block<'_> {
     /// Where the rows of points of a tile lie in the planes of the transformed inputs (0) or of the products (1).
     #[inline(always)]
     fn point_rows(&self, row: usize, which: usize) -> Marks {
-        let across = self.winograd.forms[1].points() * self.sizes.plane[which];
+        let across = self.forms[1].points() * self.sizes.plane[which];
         Marks::listed(self.cuts[0].points(row).map(|y| y * across), self.cuts[0].tile(row).points())
     }
 
@@ -221,33 +263,77 @@ impl Block<'_> {
         Marks::listed(cuts.points(column).map(place), cuts.tile(column).points())
     }
 
-    /// `m[point][tile][o] = v[point] * u[point]`, for some output channels.
+    /// The products that meet a factor.
+    fn product(&self, factor: usize) -> Product {
+        let across = self.forms[1].factors();
+        let points = [self.forms[0].points_at(factor / across), self.forms[1].points_at(factor % across)];
+        // Points of the same factor, in the order in which tiles come to have them.
+        let tiles = [0, 1].map(|i| self.cuts[i].tiles_at[points[i].start]);
+        Product { first: points[0].start * self.forms[1].points() + points[1].start, points, tiles }
+    }
+
+    /// Where the rows of a product start, of the transformed inputs (0) or of the products (1), from its first point's plane on; how
+    /// many there are.
+    #[inline(always)]
+    fn product_rows(&self, product: &Product, which: usize, rows: &mut [usize; MOST_ROWS]) -> usize {
+        let mut count = 0;
+        for (y, row) in product.points[0].clone().enumerate() {
+            for (x, column) in product.points[1].clone().enumerate() {
+                let plane = (y * self.forms[1].points() + x) * self.sizes.plane[which];
+                let tiles = self.cuts[0].tiles_at[row] * self.cuts[1].tiles_at[column];
+                let to = rows[count..][..tiles].iter_mut().enumerate();
+                to.for_each(|(tile, to)| *to = plane + tile * self.sizes.row[which]);
+                count += tiles;
+            }
+        }
+        count
+    }
+
+    /// `m[point][tile][o] = v[point] * u[factor]`, for some output channels.
     #[inline(always)]
     fn multiply<T: Element, S: Simd<T>>(&self, s: S, operator: &Operator<T>, channels: &Part, v: &[T], m: &mut [T]) {
         let nr = RegisterTile::new::<T>(operator.plan.level()).columns;
         let (k, n) = (self.p.inputs_per_group(), channels.count.next_multiple_of(S::LANES));
-        let [a_at, c_at]: [[_; MOST_TILES]; 2] = self.sizes.row.map(|row| from_fn(|tile| tile * row));
         let weights = operator.transformed(self.group, self.class, channels.start % self.p.outputs_per_group());
-        let (across, planes) = (self.winograd.forms[1].points(), self.winograd.planes());
-        let rows = |point: usize| self.cuts[0].tiles_at[point / across] * self.cuts[1].tiles_at[point % across];
         let steps = [self.sizes.plane[0], n.div_ceil(nr) * k * nr, self.sizes.plane[1]];
-        let mut point = 0;
-        while point < planes {
-            // Neighbours with as many tiles.
-            let count = (point..planes).take_while(|&other| rows(other) == rows(point)).count();
-            let rows = rows(point);
+        let (mut a_at, mut c_at) = ([0; MOST_ROWS], [0; MOST_ROWS]);
+        let (mut factor, factors) = (0, factors(self.forms));
+        while factor < factors {
+            let product = self.product(factor);
+            let more = (factor + 1..factors).zip(1..);
+            let count = 1 + more.take_while(|&(other, i)| self.product(other).is_behind(&product, i)).count();
+            let rows = self.product_rows(&product, 0, &mut a_at);
+            self.product_rows(&product, 1, &mut c_at);
             s.call(Batch {
                 count,
                 steps,
-                a: &v[point * steps[0]..],
+                a: &v[product.first * steps[0]..],
                 a_at: &a_at[..rows],
                 k,
-                b: &weights[point * steps[1]..],
-                c: &mut m[point * steps[2]..],
+                b: &weights[factor * steps[1]..],
+                c: &mut m[product.first * steps[2]..],
                 c_at: &c_at[..rows],
                 n,
             });
-            point += count;
+            factor += count;
         }
+    }
+}
+
+/// What is multiplied by one factor.
+struct Product {
+    /// The number of the first point's plane.
+    first: usize,
+    /// Along each axis.
+    points: [Range<usize>; 2],
+    /// Tiles that have the first point.
+    tiles: [usize; 2],
+}
+
+impl Product {
+    /// Whether this is a product of a single plane, as the one `i` planes before, with as many tiles.
+    fn is_behind(&self, before: &Product, i: usize) -> bool {
+        let are_single = [self, before].iter().all(|product| product.points.iter().all(|points| points.len() == 1));
+        are_single && self.first == before.first + i && self.tiles == before.tiles
     }
 }

@@ -29,7 +29,7 @@ impl Block<'_> {
         let (place, wide) = (self.place, channels.count.next_multiple_of(S::LANES));
         let column = channels.start - place[3].start;
         let bias = operator.bias().map(|bias| &bias[channels.range()]);
-        let forms = self.winograd.forms;
+        let forms = self.forms;
         let (sums, buffer) = beside.split_at_mut(forms[0].m * forms[1].m * self.winograd.part);
         let n = channels.count;
         for tile in self.tiles() {

@@ -4,7 +4,7 @@
 //! thirty-six vectors.) So there is one kernel for each form and number of outputs, instead of one for each pair of them, and an
 //! axis of one tap costs nothing.
 
-use super::forms::{Form, Points, TileOp, Transform};
+use super::forms::{Filters, Form, TileOp};
 use crate::element::Element;
 use crate::simd::{Crossings, CrossingsMut, Line, Marks, Simd, each_vector, unrolled};
 
@@ -19,9 +19,9 @@ pub(super) struct Along {
 }
 
 impl Along {
-    /// Points of the tile.
+    /// Inputs and points of the tile.
     pub fn points(&self) -> usize {
-        self.outputs + self.form.r - 1
+        self.form.points_of(self.outputs)
     }
 }
 
@@ -88,7 +88,7 @@ struct Kernel<'p, 'a, 'b, T, const OUTPUT: bool>(Pass<'p, 'a, 'b, T>);
 
 impl<T: Element, const OUTPUT: bool> TileOp<T> for Kernel<'_, '_, '_, T, OUTPUT> {
     #[inline(always)]
-    fn run<S: Simd<T>, P: Points, const M: usize, const A: usize>(self, s: S) {
+    fn run<S: Simd<T>, F: Filters, const M: usize, const A: usize>(self, s: S) {
         let Pass { along, lines, from, to } = self.0;
         let n = from.len();
         for line in 0..lines {
@@ -96,13 +96,13 @@ impl<T: Element, const OUTPUT: bool> TileOp<T> for Kernel<'_, '_, '_, T, OUTPUT>
             if OUTPUT {
                 let mut y = to.line::<M>(along, line);
                 each_vector!(n, S::LANES, |c| {
-                    let sums = Transform::<P, M, A>::output::<T, S>(s, load(s, &x, c));
+                    let sums = F::output::<T, S, M, A>(s, load(s, &x, c));
                     unrolled!(k in 0..M, { s.store(sums[k], y.part(k, c, S::LANES)); });
                 });
             } else {
                 let mut v = to.line::<A>(along, line);
                 each_vector!(n, S::LANES, |c| {
-                    let points = Transform::<P, M, A>::input::<T, S>(s, load(s, &x, c));
+                    let points = F::input::<T, S, M, A>(s, load(s, &x, c));
                     unrolled!(k in 0..A, { s.store(points[k], v.part(k, c, S::LANES)); });
                 });
             }

@@ -25,12 +25,7 @@ impl Cuts {
         let tiles = outputs.div_ceil(form.m);
         let rest = outputs - tiles.saturating_sub(1) * form.m;
         let last = form.tiles().iter().copied().find(|&m| m >= rest).unwrap_or(form.m);
-        let mut points = from_fn(|k| k);
-        let count = last + form.r - 1;
-        // Infinity is the last one of an even number.
-        if count.is_multiple_of(2) {
-            points[count - 1] = form.points() - 1;
-        }
+        let (points, count) = form.points_in(last);
         let tiles_at = from_fn(|point| if points[..count].contains(&point) { tiles } else { tiles.saturating_sub(1) });
         Cuts { form, outputs, tiles, last, points, tiles_at }
     }
@@ -89,20 +84,33 @@ impl Sizes {
 }
 
 /// Tiles of a block: transformed inputs and products stay in the second-level cache.
-pub(super) fn block_tiles(blocking: &Blocking, planes: usize, [inputs, outputs]: [usize; 2], fewest: usize) -> usize {
-    let fit = 3 * blocking.weights / 2 / (planes * (inputs + outputs)).max(1);
-    fit.clamp(fewest, MOST_TILES).min(blocking.rows.max(1))
+pub(super) fn block_tiles(
+    forms: [Form; 2],
+    blocking: &Blocking,
+    [inputs, outputs]: [usize; 2],
+    fewest: usize,
+) -> usize {
+    let [rows, columns] = forms.map(Form::points);
+    let fit = 3 * blocking.weights / 2 / (rows * columns * (inputs + outputs)).max(1);
+    let [rows_of_tile, more] = forms.map(Form::repeats);
+    let most = MOST_TILES.min(MOST_ROWS / (rows_of_tile * more));
+    fit.max(fewest).min(most).min(blocking.rows.max(1))
 }
 
 /// Tiles of a block, at least: with fewer, vectors of so many bytes use up the weights faster than they come. (3x3, 512 channels
 /// at 28x28 on Emerald Rapids, whose shared cache gives 29 GB/s: 10.2 ms with 14 tiles of F(4, 3), 8.5 with 28, 7.8 with 42,
 /// although their inputs no longer stay in the second-level cache.)
-pub(super) fn fewest_tiles(vector_bytes: usize) -> usize {
-    (vector_bytes * 5 / 8).clamp(8, MOST_TILES)
+pub(super) fn fewest_tiles(forms: [Form; 2], vector_bytes: usize) -> usize {
+    // Points that meet the same weights use them up more slowly.
+    let share = |form: Form| form.factors() as f64 / form.points() as f64;
+    let tiles = vector_bytes as f64 * 5.0 / 8.0 * share(forms[0]) * share(forms[1]);
+    (tiles as usize).clamp(8, MOST_TILES)
 }
 
 /// More would only take longer to come back to.
 pub(super) const MOST_TILES: usize = 64;
+/// Rows of a product.
+pub(super) const MOST_ROWS: usize = 512;
 /// Blocks that a problem is cut into at least, where it is large enough.
 const BLOCKS: usize = 16;
 
@@ -139,12 +147,12 @@ mod tests {
     #[test]
     fn the_last_tile_has_as_many_points_as_it_needs() {
         // 14 = 4 + 4 + 4 + 2: the last tile has zero, one pair, and infinity.
-        let cuts = Cuts::new(Form { m: 4, r: 3 }, 14);
+        let cuts = Cuts::new(Form { m: 4, r: 3, stride: 1 }, 14);
         assert_eq!((cuts.tiles, cuts.multiplications()), (4, 22.0));
         assert_eq!(cuts.tiles_at[..6], [4, 4, 4, 3, 3, 4]);
         assert_eq!((cuts.tile(3).outputs, cuts.tile(3).wanted, cuts.points(3)[..4].to_vec()), (2, 2, vec![0, 1, 2, 5]));
         // Without infinity only an odd number of points will do: two outputs are computed for one.
-        let cuts = Cuts::new(Form { m: 4, r: 2 }, 5);
+        let cuts = Cuts::new(Form { m: 4, r: 2, stride: 1 }, 5);
         assert_eq!((cuts.tile(1).outputs, cuts.tile(1).wanted, cuts.multiplications()), (2, 1, 8.0));
     }
 }

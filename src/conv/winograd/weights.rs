@@ -1,13 +1,13 @@
 //! Transformed weights, in the order in which blocks use them.
 //!
 //! ```text
-//! u[class][group][part][point][panel][i][o] = sum over taps of gy[point y][ky] * gx[point x][kx] * w[ky, kx, i, o]
+//! u[class][group][part][factor][panel][i][o] = sum over taps of gy[factor y][ky] * gx[factor x][kx] * w[ky, kx, i, o]
 //! ```
 //!
 //! Sums are taken in `f64`, whatever the element type: what is lost here would be lost in every run.
 
-use super::Winograd;
-use super::forms::MOST_POINTS;
+use super::forms::{Form, MOST_POINTS};
+use super::{Winograd, factors};
 use crate::conv::operator::weights_row;
 use crate::conv::plan::Plan;
 use crate::conv::problem::{Problem, TapClass};
@@ -27,6 +27,7 @@ const MOST_TAPS: usize = 7;
 pub struct TransformWeights<'a, 'b, T> {
     pub(super) winograd: &'a Winograd,
     pub(super) problem: &'a Problem,
+    pub(super) class: &'a TapClass,
     pub(super) weights: &'a View<'a, T>,
     pub(super) nr: usize,
     pub(super) rows: &'a Part,
@@ -37,24 +38,26 @@ impl Winograd {
     /// Transforms weights into the memory of a plan, on as many threads as there are.
     pub fn pack<T: Element>(&self, plan: &Plan, weights: &View<T>, packed: &mut [T]) -> Result<(), Error> {
         let (p, nr) = (&plan.problem, 2 * plan.lanes());
-        let grid = self.parts(p, nr);
-        let shape = [1, packed.len() / nr, 1, nr];
-        let y = ViewMut::nhwc(packed, shape)?;
-        let work = self.weight_len(p, nr);
-        Run::<T>::new().for_each_tile(grid, Tile::new(y), 0, work, |place, tile, _| {
-            let rows = &place[1];
-            T::conv_transform_weights(
-                plan.level(),
-                TransformWeights { winograd: self, problem: p, weights, nr, rows, tile },
-            );
-        })
+        let mut packed = packed;
+        for class in p.classes() {
+            let (of_class, rest) = packed.split_at_mut(self.class_len(p, nr, &class));
+            packed = rest;
+            let (work, shape) = (of_class.len(), [1, of_class.len() / nr, 1, nr]);
+            let y = Tile::new(ViewMut::nhwc(of_class, shape)?);
+            Run::<T>::new().for_each_tile(self.parts(p, nr, &class), y, 0, work, |place, tile, _| {
+                let (problem, rows, class) = (p, &place[1], &class);
+                let transform = TransformWeights { winograd: self, problem, class, weights, nr, rows, tile };
+                T::conv_transform_weights(plan.level(), transform);
+            })?;
+        }
+        Ok(())
     }
 
-    /// How packed weights, rows of a panel each, are cut into parts.
-    fn parts(&self, p: &Problem, nr: usize) -> Grid {
-        let rows = self.weight_len(p, nr) / nr;
-        let block = self.group_len(p, nr) / nr;
-        let unit = self.planes() * p.inputs_per_group() * (self.part / nr);
+    /// How the packed weights of a class, rows of a panel each, are cut into parts.
+    fn parts(&self, p: &Problem, nr: usize, class: &TapClass) -> Grid {
+        let rows = self.class_len(p, nr, class) / nr;
+        let block = self.group_len(p, nr, class) / nr;
+        let unit = factors(self.forms(class)) * p.inputs_per_group() * (self.part / nr);
         Grid([Parts::whole(1), Parts::Blocks { len: rows, block, unit, most: 1 }, Parts::whole(1), Parts::whole(nr)])
     }
 }
@@ -64,13 +67,12 @@ impl<T: Element> Op<T> for TransformWeights<'_, '_, T> {
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, _: S) {
-        let TransformWeights { winograd, problem: p, weights, nr, rows, tile } = self;
-        let (inputs, points) = (p.inputs_per_group(), winograd.forms.map(|form| form.points()));
-        let g = winograd.forms.map(|form| form.weights());
-        let per_group = winograd.group_len(p, nr) / nr;
-        let (class, group) = (rows.start / per_group / p.groups, rows.start / per_group % p.groups);
-        let class = p.classes().nth(class).expect("as many classes as there are weights");
-        let each = winograd.planes() * inputs;
+        let TransformWeights { winograd, problem: p, class, weights, nr, rows, tile } = self;
+        let forms = winograd.forms(class);
+        let (inputs, points, g) = (p.inputs_per_group(), forms.map(Form::factors), forms.map(Form::weights));
+        let per_group = winograd.group_len(p, nr, class) / nr;
+        let group = rows.start / per_group;
+        let each = points[0] * points[1] * inputs;
         let (panel, panels) = (rows.start % per_group / each, rows.count / each);
         let mut taps = [[[0.0; MOST_COLUMNS]; MOST_TAPS]; MOST_TAPS];
         let mut half = [[[0.0; MOST_COLUMNS]; MOST_TAPS]; MOST_POINTS];
@@ -79,7 +81,7 @@ impl<T: Element> Op<T> for TransformWeights<'_, '_, T> {
                 let column = (panel + q) * nr;
                 let n = nr.min(p.outputs_per_group() - column);
                 let output = group * p.outputs_per_group() + column;
-                taps_of(p, &class, weights, (i, output, n), &mut taps);
+                taps_of(p, class, weights, (i, output, n), &mut taps);
                 for (y, half) in half[..points[0]].iter_mut().enumerate() {
                     for (x, half) in half[..class.count[1]].iter_mut().enumerate() {
                         half.fill(0.0);
