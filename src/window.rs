@@ -215,6 +215,22 @@ impl Axis {
         }
     }
 
+    /// Zeros after the input that the last output's window reaches.
+    pub fn overhang(&self, input: usize, outputs: usize) -> isize {
+        let reach = (outputs.saturating_sub(1).saturating_mul(self.stride)).saturating_add(self.extent());
+        reach as isize - self.pad[0] - input as isize
+    }
+
+    /// What so many zeros beside the input change, about.
+    pub fn border(&self, zeros: isize) -> Border {
+        let (zeros, kernel) = (zeros.max(0) as f64, self.kernel as f64);
+        let (stride, dilation) = (self.stride as f64, self.dilation as f64);
+        let classes = (zeros / stride.max(dilation)).ceil().min(kernel);
+        // From all of the zeros down to none.
+        let lost = (zeros / stride).ceil() * ((zeros / dilation + 1.0) / 2.0).min(kernel);
+        Border { classes, lost }
+    }
+
     /// How a convolution reads its input.
     pub fn sampling(&self, input: usize) -> Sampling {
         Sampling {
@@ -247,6 +263,15 @@ impl Axis {
             step: -((dilation * tap_step / stride) as isize),
         }
     }
+}
+
+/// Outputs near the padding, along an axis.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Border {
+    /// How many different sets of taps they have.
+    pub classes: f64,
+    /// Taps that lie in the padding, all together.
+    pub lost: f64,
 }
 
 /// Which inputs an output takes along one axis: output `o` and tap `t` meet at `o * stride + first + t * step`.

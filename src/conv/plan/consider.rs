@@ -6,14 +6,14 @@ use super::super::patches::MAX_SEGMENTS;
 use super::super::winograd::{Winograd, is_accurate};
 use super::{Options, Plan};
 use crate::simd::Level;
-use crate::window::Padding;
+use crate::window::{Border, Padding};
 
 impl Plan {
     /// The cost of a lowering, or its refusal.
     ///
-    /// Costs count vector operations for one pixel of one group; what they leave out are the sizes of the image and of the
-    /// caches. The constants are what was measured on Zen 4, in layers of 4 to 512 channels: a depthwise sum over the taps runs at
-    /// 0.6 of the micro-kernel's speed, `matrixmultiply` at three quarters of it.
+    /// Costs count vector operations for one pixel of one group. The constants are what was measured on Zen 4, in layers of 4 to 512
+    /// channels: a depthwise sum over the taps runs at 0.6 of the micro-kernel's speed, `matrixmultiply` at three quarters of it.
+    /// Those of copies, edges and apart windows were measured on Zen 5, in random layers of the example `choose` (seeds 7 to 23).
     pub(super) fn consider(&mut self, algorithm: Algorithm, options: &Options) -> Result<f64, Refusal> {
         if algorithm == Algorithm::Winograd {
             let (winograd, cost) = self.transform(options)?;
@@ -28,11 +28,12 @@ impl Plan {
         let lanes = self.lanes() as f64;
         let (terms, outputs) = (p.terms() as f64, p.outputs_per_group());
         let multiply = terms * outputs.div_ceil(self.lanes()) as f64;
-        let copy = 2.0 * terms / lanes + 8.0 * p.window.kernel[0] as f64;
+        let copy = 20.0 * terms / lanes + 30.0 * p.taps() as f64;
         // A strip costs as much as two hundred operations and thirty for each segment, whatever its height; narrow levels do two
         // operations in that time.
         let each = if self.register_tile.rows < 14 { 2.0 } else { 1.0 } / self.register_tile.rows as f64;
-        let strips = |segments: usize| (200.0 + 30.0 * segments as f64) * each;
+        let strip = |segments: usize| 200.0 + 30.0 * segments as f64;
+        let strips = |segments: usize| strip(segments) * each;
         // Taps of a row of the kernel that are one segment.
         let beside = |together: bool| if together && p.window.dilation[1] == 1 { p.window.kernel[1] } else { 1 };
         let segments = |together: bool| p.taps() / beside(together);
@@ -52,13 +53,18 @@ impl Plan {
             Algorithm::Depthwise if p.inputs_per_group() > 1 => {
                 // Lanes are spread by an instruction, where there is one.
                 let each = match self.level {
-                    Level::Avx512 => 1.2,
+                    Level::Avx512 => 1.4,
                     Level::Avx2 => 2.0,
                     _ => 4.0,
                 };
-                // Outputs beside each other share inputs, but for those of dilated windows.
-                let apart = if p.window.dilation == [1, 1] { 1.0 } else { 1.5 };
-                Ok(terms * outputs as f64 / lanes * each * apart)
+                // Outputs beside each other share inputs, but for those of windows that are apart.
+                let apart = match (p.window.stride, p.window.dilation) {
+                    ([1, 1], [1, 1]) if p.window.kernel[1] > 1 => 1.0,
+                    ([1, 1], _) => 1.7,
+                    _ => 2.2,
+                };
+                let vectors = p.outputs.div_ceil(self.lanes()) as f64 / p.groups as f64;
+                Ok(terms * vectors * each * apart)
             }
             Algorithm::Depthwise => {
                 // With more than one output a group, inputs are repeated lane by lane in a strip first.
@@ -68,20 +74,63 @@ impl Plan {
             Algorithm::Implicit | Algorithm::Band if p.taps() > MAX_SEGMENTS => {
                 Err(Refusal::Taps { given: p.taps(), wanted: MAX_SEGMENTS })
             }
-            Algorithm::Implicit => Ok(multiply + strips(segments(p.groups == 1))),
+            Algorithm::Implicit => {
+                let segments = segments(p.groups == 1);
+                let panels = outputs.div_ceil(self.register_tile.columns) as f64;
+                let (taps, strips_more) = self.edges(options.input);
+                // A low strip takes as long as its weights take to come.
+                let low = 1.6 * strip(segments) + 2.5 * terms;
+                Ok(multiply * taps + strips(segments) + strips_more * low * panels)
+            }
             Algorithm::Band if self.band_len() > self.copy_len() => {
                 Err(Refusal::Scratch { given: self.band_len(), wanted: self.copy_len() })
             }
             Algorithm::Band => {
-                // Pixels of the image for each output, and what each takes beside its channels.
-                let pixels = if p.transposed { 1 } else { p.window.stride[0].saturating_mul(p.window.stride[1]) };
-                let copy = pixels as f64 * (4.0 + 10.0 * p.inputs_per_group() as f64 / lanes);
-                Ok(multiply + strips(segments(true)) + copy)
+                // Pixels of the image for each output, and what each takes beside its channels: more, where every one is a call.
+                let (tile, pixels) = self.band_tile(options.input);
+                let channels = p.inputs_per_group() as f64 / lanes;
+                let pixel = if p.groups > 1 && channels > 1.0 { 40.0 } else { 4.0 };
+                // A tile reads all weights.
+                let weights = 4.0 * multiply / tile;
+                Ok(multiply + strips(segments(true)) + pixels * (pixel + 10.0 * channels) + weights)
             }
             Algorithm::Matrixmultiply if !has_matrixmultiply(self.level) => Err(Refusal::Level { given: self.level }),
             Algorithm::Matrixmultiply => Ok(multiply / 0.75 + strips(1) + copy),
-            Algorithm::Im2col | Algorithm::Auto | Algorithm::Winograd => Ok(multiply + strips(1) + copy),
+            Algorithm::Im2col | Algorithm::Auto | Algorithm::Winograd => Ok(1.3 * multiply + strips(1) + copy),
         }
+    }
+
+    /// Outputs whose band fits into the memory for it, and pixels of the band for each of them.
+    fn band_tile(&self, input: Option<[usize; 3]>) -> (f64, f64) {
+        let p = &self.problem;
+        let side = (self.copy_len() / p.inputs_per_group()).isqrt();
+        let size = input.map_or([side; 2], |[_, height, width]| [height, width]);
+        let outputs = [0, 1].map(|axis| {
+            let stride = if p.transposed { 1 } else { p.window.stride[axis] };
+            (side.saturating_sub(p.reach(axis, 1)) / stride + 1).min(size[axis].div_ceil(stride).max(1))
+        });
+        let pixels = p.reach(0, outputs[0]) as f64 * p.reach(1, outputs[1]) as f64;
+        let outputs = outputs[0] as f64 * outputs[1] as f64;
+        (outputs.min(self.blocking.rows as f64), pixels / outputs)
+    }
+
+    /// What padding changes where it is not copied: the share of the taps that lie in the image, and the strips for each output that
+    /// there are beside the whole ones, since pixels with fewer taps are in strips of their own.
+    fn edges(&self, input: Option<[usize; 3]>) -> (f64, f64) {
+        let p = &self.problem;
+        let none = (1.0, 0.0);
+        let Some([_, height, width]) = input.filter(|_| !p.transposed) else { return none };
+        let Ok(axes) = p.window.axes([height, width]) else { return none };
+        let [Ok(rows), Ok(columns)] = [axes[0].output(height), axes[1].output(width)] else { return none };
+        let borders = [(axes[0], height, rows), (axes[1], width, columns)].map(|(axis, input, outputs)| {
+            let [before, after] = [axis.pad[0], axis.overhang(input, outputs)].map(|zeros| axis.border(zeros));
+            let lost = (before.lost + after.lost) / (axis.kernel as f64 * outputs as f64);
+            Border { classes: before.classes + after.classes, lost: lost.min(1.0) }
+        });
+        let columns = columns.min(self.blocking.rows);
+        let tile = (self.blocking.rows / columns).clamp(1, rows);
+        let classes = (1.0 + borders[1].classes) * (1.0 + borders[0].classes * tile as f64 / rows as f64);
+        ((1.0 - borders[0].lost) * (1.0 - borders[1].lost), (classes - 1.0) / (tile * columns) as f64)
     }
 
     /// The cheapest transform, and its cost.
