@@ -223,6 +223,12 @@ fn what_is_refused_and_why() {
     let transpose = ConvTranspose2d::new(64, 64, [1, 3]).stride([2, 2]);
     let Err(Error::Algorithm { refusal: stride, .. }) = transpose.plan::<f32>(&options, &machine) else { panic!() };
     assert_eq!(stride, Refusal::Stride { given: [2, 2] });
+    // Four phases of a tap each.
+    let transpose = ConvTranspose2d::new(128, 64, [2, 2]).stride([2, 2]);
+    let Err(Error::Algorithm { refusal: taps, .. }) = transpose.plan::<f32>(&options, &machine) else { panic!() };
+    assert_eq!(taps, Refusal::Transform { outputs: None, taps: [1, 1] });
+    let auto = transpose.plan::<f32>(&Options::new(), &machine).unwrap();
+    assert_eq!(auto.algorithm(), Algorithm::Implicit);
     assert_eq!(refusal(conv.groups(8), &options), "8 input channels per group are fewer than 16");
     assert_eq!(refusal(Conv2d::new(64, 64, [1, 1]), &options), "kernel 1x1 is not 3x3");
     assert_eq!(refusal(Conv2d::new(64, 64, [3, 9]), &options), "there is no transform of 3x9 taps");

@@ -26,7 +26,9 @@ impl Plan {
             return Err(Refusal::WeightBytes { given: bytes, wanted });
         }
         let lanes = self.lanes() as f64;
-        let (terms, outputs) = (p.terms() as f64, p.outputs_per_group());
+        // Each phase of a transposed convolution meets its share of the taps.
+        let phases = p.phases(0) as f64 * p.phases(1) as f64;
+        let (terms, outputs) = (p.terms() as f64 / phases, p.outputs_per_group());
         let multiply = terms * outputs.div_ceil(self.lanes()) as f64;
         let copy = 20.0 * terms / lanes + 30.0 * p.taps() as f64;
         // A strip costs as much as two hundred operations and thirty for each segment, whatever its height; narrow levels do two
@@ -139,7 +141,11 @@ impl Plan {
         let filters = Winograd::filters(p, self.lanes())?;
         let mut best: Option<(Winograd, f64)> = None;
         let (nr, vector_bytes) = (self.register_tile.columns, self.lanes() * self.element_bytes);
-        let mut refusal = Refusal::Transform { outputs: options.transform, taps: filters.map(|filter| filter.most) };
+        let taps = filters.map(|filter| filter.most);
+        let mut refusal = Refusal::Transform { outputs: options.transform, taps };
+        if taps == [1, 1] {
+            return Err(refusal);
+        }
         for forms in Winograd::choices(filters, options.transform) {
             if !is_accurate(forms, p.inputs_per_group(), options.accuracy) {
                 if let Refusal::Transform { .. } = refusal {

@@ -77,7 +77,7 @@ impl Winograd {
     }
 
     /// The filters that outputs meet along each axis: those of the classes with the most taps and with the fewest.
-    pub fn filters(p: &Problem, lanes: usize) -> Result<[Filters; 2], Refusal> {
+    pub fn filters(p: &Problem, lanes: usize) -> Result<[AxisFilters; 2], Refusal> {
         if p.inputs_per_group() < lanes {
             return Err(Refusal::FewChannels { given: p.inputs_per_group(), wanted: lanes });
         }
@@ -91,11 +91,11 @@ impl Winograd {
             let Window { kernel, stride, dilation, .. } = p.window;
             let (taps, stride) = (kernel[axis], stride[axis]);
             match p.transposed {
-                false if taps == 1 || stride == 1 => Ok(Filters { most: taps, fewest: taps, stride: 1 }),
-                false if stride == 2 && dilation[axis] == 1 => Ok(Filters { most: taps, fewest: taps, stride }),
+                false if taps == 1 || stride == 1 => Ok(AxisFilters { most: taps, fewest: taps, stride: 1 }),
+                false if stride == 2 && dilation[axis] == 1 => Ok(AxisFilters { most: taps, fewest: taps, stride }),
                 // Each phase has a class of taps.
                 true if p.tap_step(axis) == stride && stride <= taps => {
-                    Ok(Filters { most: taps.div_ceil(stride), fewest: taps / stride, stride: 1 })
+                    Ok(AxisFilters { most: taps.div_ceil(stride), fewest: taps / stride, stride: 1 })
                 }
                 _ => Err(Refusal::Stride { given: p.window.stride }),
             }
@@ -104,9 +104,9 @@ impl Winograd {
     }
 
     /// The forms for filters along each axis; those whose tiles have so many outputs, where that is said.
-    pub fn choices(filters: [Filters; 2], outputs: Option<[usize; 2]>) -> impl Iterator<Item = [Form; 2]> {
+    pub fn choices(filters: [AxisFilters; 2], outputs: Option<[usize; 2]>) -> impl Iterator<Item = [Form; 2]> {
         let along = move |axis: usize| {
-            let Filters { most, fewest, stride } = filters[axis];
+            let AxisFilters { most, fewest, stride } = filters[axis];
             let is_wanted = move |form: &Form| {
                 // Where all classes have a single tap there is nothing to transform.
                 let m = outputs.map_or(if most == 1 { 1 } else { form.m }, |m| m[axis]);
@@ -167,7 +167,7 @@ impl Winograd {
 
 /// What outputs meet along an axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Filters {
+pub(crate) struct AxisFilters {
     /// Taps of the classes with the most of them, and with the fewest.
     pub most: usize,
     fewest: usize,
