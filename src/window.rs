@@ -223,12 +223,11 @@ impl Axis {
 
     /// What so many zeros beside the input change, about.
     pub fn border(&self, zeros: isize) -> Border {
-        let (zeros, kernel) = (zeros.max(0) as f64, self.kernel as f64);
-        let (stride, dilation) = (self.stride as f64, self.dilation as f64);
-        let classes = (zeros / stride.max(dilation)).ceil().min(kernel);
+        let zeros = zeros.max(0) as usize;
+        let classes = zeros.div_ceil(self.stride.max(self.dilation)).min(self.kernel) as f64;
         // From all of the zeros down to none.
-        let lost = (zeros / stride).ceil() * ((zeros / dilation + 1.0) / 2.0).min(kernel);
-        Border { classes, lost }
+        let each = (zeros as f64 / self.dilation as f64 + 1.0) / 2.0;
+        Border { classes, lost: zeros.div_ceil(self.stride) as f64 * each.min(self.kernel as f64) }
     }
 
     /// How a convolution reads its input.

@@ -79,8 +79,10 @@ impl Winograd {
         let multiply = points * inputs as f64 * vectors(outputs) * narrow;
         let stream = WEIGHTS * factors * inputs as f64 * vectors(outputs) * of_tile;
         let panels = outputs.div_ceil(tile.columns) as f64;
-        let strip_rows = (tiles as f64 * planes / factors / tile.rows as f64).ceil();
-        let strips = factors * (STRIP * strip_rows * panels + PRODUCT) * of_tile;
+        // Rows of a product, on average.
+        let rows_of_product = (tiles as f64 * planes / factors) as usize;
+        let high = rows_of_product.div_ceil(tile.rows) as f64;
+        let strips = factors * (STRIP * high * panels + PRODUCT) * of_tile;
         let moved = POINT[0] * vectors(inputs) + POINT[1] * vectors(outputs);
         let passing = planes * passes as f64 * moved * share;
         let pixels = (forms[0].m * forms[1].m) as f64;
