@@ -4,8 +4,10 @@
 //! transposed convolution, or dX) splits into phases: the outputs `phase + stride * q` take only the taps that meet
 //! them, and read `q + (phase + pad_before - t * dilation) / stride`. Both are a [`Sampling`].
 
+mod border;
 mod stretches;
 
+pub(crate) use border::Border;
 pub(crate) use stretches::Stretch;
 
 use crate::error::Error;
@@ -215,21 +217,6 @@ impl Axis {
         }
     }
 
-    /// Zeros after the input that the last output's window reaches.
-    pub fn overhang(&self, input: usize, outputs: usize) -> isize {
-        let reach = (outputs.saturating_sub(1).saturating_mul(self.stride)).saturating_add(self.extent());
-        reach as isize - self.pad[0] - input as isize
-    }
-
-    /// What so many zeros beside the input change, about.
-    pub fn border(&self, zeros: isize) -> Border {
-        let zeros = zeros.max(0) as usize;
-        let classes = zeros.div_ceil(self.stride.max(self.dilation)).min(self.kernel) as f64;
-        // From all of the zeros down to none.
-        let each = (zeros as f64 / self.dilation as f64 + 1.0) / 2.0;
-        Border { classes, lost: zeros.div_ceil(self.stride) as f64 * each.min(self.kernel as f64) }
-    }
-
     /// How a convolution reads its input.
     pub fn sampling(&self, input: usize) -> Sampling {
         Sampling {
@@ -262,15 +249,6 @@ impl Axis {
             step: -((dilation * tap_step / stride) as isize),
         }
     }
-}
-
-/// Outputs near the padding, along an axis.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Border {
-    /// How many different sets of taps they have.
-    pub classes: f64,
-    /// Taps that lie in the padding, all together.
-    pub lost: f64,
 }
 
 /// Which inputs an output takes along one axis: output `o` and tap `t` meet at `o * stride + first + t * step`.

@@ -143,9 +143,6 @@ impl Plan {
         let (nr, vector_bytes) = (self.register_tile.columns, self.lanes() * self.element_bytes);
         let taps = filters.map(|filter| filter.most);
         let mut refusal = Refusal::Transform { outputs: options.transform, taps };
-        if taps == [1, 1] {
-            return Err(refusal);
-        }
         for forms in Winograd::choices(filters, options.transform) {
             if !is_accurate(forms, p.inputs_per_group(), options.accuracy) {
                 if let Refusal::Transform { .. } = refusal {
