@@ -2,7 +2,7 @@
 
 use crate::activation::Bounds;
 use crate::element::Element;
-use crate::simd::{Lattice, Simd, each_vector};
+use crate::simd::{Lattice, Line, Simd, each_vector};
 
 /// Pixels whose sums are in registers at a time, at most. Eight sums hide the latency of their additions; the place of each
 /// pixel takes a register too.
@@ -188,6 +188,87 @@ pub(super) fn sum_two_rows<T: Element, S: Simd<T>, const W: usize, const K: usiz
         for k in 0..W {
             s.store(upper[k], &mut y[0][k][c..]);
             s.store(lower[k], &mut y[1][k][c..]);
+        }
+    });
+}
+
+/// Pixels in rows and columns, as many channels of each.
+pub(super) trait Pixels<T> {
+    /// `len` channels of a pixel, from `c` on.
+    fn part(&self, row: usize, column: usize, c: usize, len: usize) -> &[T];
+}
+
+/// The axes are column and row.
+impl<T> Pixels<T> for Lattice<'_, T> {
+    #[inline(always)]
+    fn part(&self, row: usize, column: usize, c: usize, len: usize) -> &[T] {
+        &self.get([column, row, 0])[c..][..len]
+    }
+}
+
+impl<T, const ROWS: usize, const COLUMNS: usize> Pixels<T> for [Line<'_, T, COLUMNS>; ROWS] {
+    #[inline(always)]
+    fn part(&self, row: usize, column: usize, c: usize, len: usize) -> &[T] {
+        self[row].part(column, c, len)
+    }
+}
+
+/// The most columns of inputs of a block of 3x3 windows.
+const MOST_INPUTS: usize = 5 * 2 + 3;
+
+/// Two rows of `W` pixels with windows of 3x3 taps, `STRIDE` (1 or 2) apart: as [`sum`], of one input a group and at least a vector
+/// of channels. Every tap is written out, so that each instruction that reads inputs goes through the channels of one pixel.
+#[inline(always)]
+pub(super) fn sum_3x3<T: Element, S: Simd<T>, P: Pixels<T>, const W: usize, const STRIDE: usize>(
+    s: S,
+    w: &Weights<'_, T>,
+    x: &P,
+    y: [[&mut [T]; W]; 2],
+) {
+    let n = w.taps.len();
+    assert!(w.taps.counts() == [3, 3, 1]);
+    for y in y.as_flattened() {
+        assert!(y.len() == n);
+    }
+    each_vector!(n, S::LANES, |c| {
+        let [mut upper, mut lower] = [[w.bias(s, c); W]; 2];
+        macro_rules! row {
+            ($row:literal: $($tap:literal)*) => {{
+                let mut inputs = [s.splat(T::ZERO); MOST_INPUTS];
+                $(
+                    for j in 0..W {
+                        // The others were read for an earlier tap.
+                        if $tap < STRIDE || j == W - 1 {
+                            inputs[j * STRIDE + $tap] = s.load(x.part($row, j * STRIDE + $tap, c, S::LANES));
+                        }
+                    }
+                    if $row < 3 {
+                        let tap = s.load(&w.taps.get([$row, $tap, 0])[c..]);
+                        for j in 0..W {
+                            upper[j] = s.mul_add(inputs[j * STRIDE + $tap], tap, upper[j]);
+                        }
+                    }
+                    if $row >= STRIDE {
+                        let tap = s.load(&w.taps.get([$row - STRIDE, $tap, 0])[c..]);
+                        for j in 0..W {
+                            lower[j] = s.mul_add(inputs[j * STRIDE + $tap], tap, lower[j]);
+                        }
+                    }
+                )*
+            }};
+        }
+        row!(0: 0 1 2);
+        row!(1: 0 1 2);
+        row!(2: 0 1 2);
+        row!(3: 0 1 2);
+        if STRIDE == 2 {
+            row!(4: 0 1 2);
+        }
+        w.bounds.apply(s, &mut upper);
+        w.bounds.apply(s, &mut lower);
+        for j in 0..W {
+            s.store(upper[j], &mut y[0][j][c..]);
+            s.store(lower[j], &mut y[1][j][c..]);
         }
     });
 }

@@ -7,10 +7,12 @@
 //! The same loops serve a few channels a group, as many inputs as outputs, which fill a part of a vector: there, each input is
 //! spread over the lanes of its group first.
 //!
-//! Vectorized over the output channels of all groups. Taps in the padding are left out: a tile falls into regions whose
+//! Vectorized over the output channels of all groups. Kernels of 3x3 taps are written out (`blocks.rs`), padding included. Of
+//! others, taps in the padding are left out: a tile falls into regions whose
 //! outputs share their taps, nearly all of it into one. A region is walked along its longer axis, a block of pixels at a
 //! time. Each sum is its bias and then its taps in row-major order, whatever the block that it is computed in.
 
+mod blocks;
 mod kernel;
 mod region;
 mod tiling;
@@ -22,6 +24,7 @@ use super::operator::TileJob;
 use crate::activation::{Activation, Bounds};
 use crate::element::Element;
 use crate::simd::{Lattice, Op, Simd};
+use blocks::Blocks;
 use kernel::Weights;
 use region::{Lines, Region, Target, TwoRows, room};
 use tiling::Source;
@@ -50,12 +53,23 @@ impl<T: Element> Op<T> for Depthwise<'_, '_, T> {
         let packed = operator.packed(0, &class);
         let bias = operator.bias().map(|bias| &bias[channel..][..n]);
         let bounds = epilogue.in_place().and_then(Activation::bounds).unwrap_or(Bounds::None);
+        let (sums, zeros) = sums.split_at_mut(sums.len() - n);
         let mut target = Target { tile, place, epilogue, sums };
+        let steps = [class.count[1] * inputs * panel, inputs * panel, panel].map(|step| step as isize);
+        if n >= S::LANES && blocks::take(p) && blocks::fit([height, width]) {
+            zeros.fill(T::ZERO);
+            let taps = Lattice::new(packed, channel, [3, 3, 1], steps, n);
+            let (weights, source, sampling) = (&Weights { taps, bias, bounds }, &source, &sampling);
+            let (size, zeros, target) = ([height, width], &*zeros, &mut target);
+            return match sampling[0].stride {
+                1 => s.call(Blocks::<T, 1, 4, 5, 6, 8> { weights, source, sampling, first, size, zeros, target }),
+                _ => s.call(Blocks::<T, 2, 5, 7, 9, 13> { weights, source, sampling, first, size, zeros, target }),
+            };
+        }
         for rows in sampling[0].stretches(first[0], height) {
             for columns in sampling[1].stretches(first[1], width) {
                 let first_tap = rows.taps.start * class.count[1] + columns.taps.start;
                 let counts = [rows.taps.len(), columns.taps.len(), inputs];
-                let steps = [class.count[1] * inputs * panel, inputs * panel, panel].map(|step| step as isize);
                 let taps = Lattice::new(packed, first_tap * inputs * panel + channel, counts, steps, n);
                 let weights = Weights { taps, bias, bounds };
                 let rows = rows.clone();

@@ -53,9 +53,9 @@ impl<T: Element> Region<'_, T> {
     }
 }
 
-/// Elements of scratch memory that a [`Target`] of so many channels needs.
+/// Elements of scratch memory that a [`Target`] of so many channels needs, and zeros for a pixel of the padding.
 pub(super) const fn room(channels: usize) -> usize {
-    (2 * MOST_COLUMNS + 1) * channels
+    (2 * MOST_COLUMNS + 2) * channels
 }
 
 /// Where sums go.
@@ -70,7 +70,7 @@ pub(super) struct Target<'a, 'b, T> {
 impl<T: Element> Target<'_, '_, T> {
     /// Where the sums of a block go: to the tile, which is told, or, where more is to come to them, to scratch memory.
     #[inline(always)]
-    fn block<const H: usize, const W: usize>(
+    pub fn block<const H: usize, const W: usize>(
         &mut self,
         first: [usize; 2],
         along: usize,
@@ -85,17 +85,17 @@ impl<T: Element> Target<'_, '_, T> {
         (false, from_fn(|_| from_fn(|_| sums.next().unwrap_or_default())))
     }
 
-    /// The epilogue of a block of `rows` lines of `pixels` along an axis. Sums of the first `again` pixels, which are finished,
-    /// are left where they are, or, in place, finished again.
+    /// The epilogue of a block of `rows` lines of `pixels` along an axis. Sums of the first `again` lines and pixels, which are
+    /// finished, are left where they are, or, in place, finished again.
     #[inline(always)]
-    fn finish<S: Simd<T>>(
+    pub fn finish<S: Simd<T>>(
         &mut self,
         s: S,
         in_place: bool,
         first: [usize; 2],
         [rows, pixels]: [usize; 2],
         along: usize,
-        again: usize,
+        again: [usize; 2],
     ) {
         // Bounds were applied in registers.
         if !(in_place && self.epilogue.in_place().is_some_and(|activation| activation.bounds().is_some())) {
@@ -111,7 +111,7 @@ struct Finish<'t, 'a, 'b, T> {
     first: [usize; 2],
     counts: [usize; 2],
     along: usize,
-    again: usize,
+    again: [usize; 2],
 }
 
 impl<T: Element> Op<T> for Finish<'_, '_, '_, T> {
@@ -131,7 +131,7 @@ impl<T: Element> Op<T> for Finish<'_, '_, '_, T> {
                 let sums = sums.next().unwrap_or_default();
                 if let (true, Some(activation)) = (self.in_place, epilogue.in_place()) {
                     activation.row(s, place[3].start, tile.slice(pixel, 0, n).unwrap_or_default());
-                } else if row > 0 || i >= self.again {
+                } else if row >= self.again[0] && i >= self.again[1] {
                     epilogue.finish(s, (place, tile), pixel, 0, sums, buffer);
                 }
             }
@@ -195,7 +195,7 @@ fn line_block<T: Element, S: Simd<T>, const P: usize, const V: usize, const GROU
 ) {
     let (in_place, [y]) = target.block::<1, P>(pixel, along, x.len());
     sum::<T, S, P, V, GROUPS>(s, w, x, y);
-    target.finish(s, in_place, pixel, [1, P], along, again);
+    target.finish(s, in_place, pixel, [1, P], along, [0, again]);
 }
 
 /// Two rows of a region at a time. It must slide, and have a vector of channels and two pixels along both axes at least, and
@@ -262,5 +262,5 @@ fn two_rows_block<T: Element, S: Simd<T>, const W: usize, const K: usize, const 
         y.iter_mut().for_each(|row| row.reverse());
     }
     sum_two_rows::<T, S, W, K, GROUPS>(s, w, x, y);
-    target.finish(s, in_place, pixel, [2, W], 1, 0);
+    target.finish(s, in_place, pixel, [2, W], 1, [0, 0]);
 }
