@@ -130,6 +130,11 @@ macro_rules! avx2 {
             #[inline(always)]
             fn spread(self, v: $v, width: usize, i: usize) -> $v {
                 let places = places::<$lanes>(self, width, i);
+                // Runs within half a vector need no lane of the other half. The instruction for those looks at the lower two bits
+                // of a place (3x3 of four channels a group on Zen 3: 0.75 of the time).
+                if width * size_of::<$t>() <= 16 {
+                    return unsafe { $from_int(_mm256_castps_si256(_mm256_permutevar_ps(_mm256_castsi256_ps($to_int(v)), places))) };
+                }
                 unsafe { $from_int(_mm256_permutevar8x32_epi32($to_int(v), places)) }
             }
             #[inline(always)]

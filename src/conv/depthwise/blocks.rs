@@ -1,7 +1,7 @@
 //! Kernels of 3x3 taps at strides 1 and 2: blocks of two rows of pixels, at the borders of the image as well, where zeros stand
 //! for the padding.
 //!
-//! What a block needs to know is found out once for two rows of outputs, for with few channels a block takes little longer.
+//! What blocks have in common is found out once for two rows of outputs: with few channels, a block takes little longer.
 
 use super::super::problem::Problem;
 use super::kernel::{Weights, sum_3x3};
@@ -125,12 +125,13 @@ impl<'a, T: Element, const STRIDE: usize, const IR: usize, const IC3: usize, con
     /// All inputs of the inner columns, where the rows are in the image; the axes are column and row.
     #[inline(always)]
     fn lattice(&self, rows: &Inputs, inner: Range<usize>) -> Option<Lattice<'a, T>> {
-        let row = rows.whole()?;
-        let columns = self.inputs(1, inner.start, inner.len(), (inner.len().max(1) - 1) * STRIDE + 3);
-        let start = self.source.at(row, columns.whole().filter(|_| !inner.is_empty())?);
-        let [dy, dx] = [rows.step, columns.step];
-        let steps =
-            [dx.wrapping_mul(self.source.strides[1] as isize), dy.wrapping_mul(self.source.strides[0] as isize), 0];
+        if inner.is_empty() {
+            return None;
+        }
+        let columns = self.inputs(1, inner.start, inner.len(), (inner.len() - 1) * STRIDE + 3);
+        let start = self.source.at(rows.whole()?, columns.whole()?);
+        let [dy, dx] = self.source.strides.map(|stride| stride as isize);
+        let steps = [columns.step.wrapping_mul(dx), rows.step.wrapping_mul(dy), 0];
         Some(Lattice::new(self.source.data, start, [columns.count, IR, 1], steps, self.weights.taps.len()))
     }
 
@@ -162,7 +163,8 @@ impl<'a, T: Element, const STRIDE: usize, const IR: usize, const IC3: usize, con
             }
             _ => {
                 let columns = columns.marks(self.source.first[1], self.source.strides[1]);
-                let data = &self.source.data[self.source.start..];
+                // An image without pixels has no first one.
+                let data = self.source.data.get(self.source.start..).unwrap_or_default();
                 let x = Crossings::new(data, [&line.marks, &columns], self.zeros, n);
                 let lines: [_; IR] = from_fn(|row| x.line::<IC>(1, row));
                 sum_3x3::<T, S, _, W, STRIDE>(s, self.weights, &lines, y);

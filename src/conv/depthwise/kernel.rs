@@ -28,8 +28,8 @@ pub(super) struct Weights<'a, T> {
 impl<T: Element> Weights<'_, T> {
     /// Inputs of a group.
     #[inline(always)]
-    fn inputs<const GROUPS: bool>(&self) -> usize {
-        if GROUPS { self.taps.counts()[2] } else { 1 }
+    fn inputs<const GROUPS: u8>(&self) -> usize {
+        if GROUPS == ONE { 1 } else { self.taps.counts()[2] }
     }
 
     #[inline(always)]
@@ -38,17 +38,29 @@ impl<T: Element> Weights<'_, T> {
     }
 }
 
-/// The inputs of a vector of outputs: with several channels a group (`GROUPS`), input `i` of `width` in all lanes of its group.
+/// Groups of one channel.
+pub(super) const ONE: u8 = 0;
+/// Groups of some channels, several of which make a vector, or one.
+pub(super) const SOME: u8 = 1;
+/// Groups of a vector of channels.
+pub(super) const VECTOR: u8 = 2;
+
+/// Input `i` of each lane's group, of the vector of channels at `c`; groups have `width` of them.
 #[inline(always)]
-fn inputs<T: Element, S: Simd<T>, const GROUPS: bool>(s: S, x: S::V, width: usize, i: usize) -> S::V {
-    if GROUPS { s.spread(x, width, i) } else { x }
+fn inputs<T: Element, S: Simd<T>, const GROUPS: u8>(s: S, x: &[T], c: usize, width: usize, i: usize) -> S::V {
+    let x = &x[c..][..S::LANES];
+    match GROUPS {
+        ONE => s.load(x),
+        SOME => s.spread(s.load(x), width, i),
+        _ => s.splat(x[i]),
+    }
 }
 
 /// `y[p] = bias + sum over taps of x[p, tap] * w[tap]`, taps in row-major order; of several channels a group, by rows of taps,
 /// inputs and columns of taps. The axes of `x` are pixel, row and column of taps. Few pixels have several vectors each, so that
 /// sums do not wait for their own last addition.
 #[inline(always)]
-pub(super) fn sum<T: Element, S: Simd<T>, const P: usize, const V: usize, const GROUPS: bool>(
+pub(super) fn sum<T: Element, S: Simd<T>, const P: usize, const V: usize, const GROUPS: u8>(
     s: S,
     w: &Weights<'_, T>,
     x: Lattice<'_, T>,
@@ -69,7 +81,7 @@ pub(super) fn sum<T: Element, S: Simd<T>, const P: usize, const V: usize, const 
 
 /// `V` vectors, of the channels from `c` on.
 #[inline(always)]
-fn vectors<T: Element, S: Simd<T>, const P: usize, const V: usize, const GROUPS: bool>(
+fn vectors<T: Element, S: Simd<T>, const P: usize, const V: usize, const GROUPS: u8>(
     s: S,
     w: &Weights<'_, T>,
     x: Lattice<'_, T>,
@@ -86,8 +98,8 @@ fn vectors<T: Element, S: Simd<T>, const P: usize, const V: usize, const GROUPS:
             for v in 0..V {
                 let w = s.load(&w.taps.get([i, j, input])[c + v * S::LANES..]);
                 for p in 0..P {
-                    let x = s.load(&x.get([p, i, j])[c + v * S::LANES..]);
-                    acc[v][p] = s.mul_add(inputs::<T, S, GROUPS>(s, x, width, input), w, acc[v][p]);
+                    let x = inputs::<T, S, GROUPS>(s, x.get([p, i, j]), c + v * S::LANES, width, input);
+                    acc[v][p] = s.mul_add(x, w, acc[v][p]);
                 }
             }
         }
@@ -102,7 +114,7 @@ fn vectors<T: Element, S: Simd<T>, const P: usize, const V: usize, const GROUPS:
 
 /// The same for less channels than a vector has.
 #[inline(always)]
-fn sum_partial<T: Element, S: Simd<T>, const P: usize, const GROUPS: bool>(
+fn sum_partial<T: Element, S: Simd<T>, const P: usize, const GROUPS: u8>(
     s: S,
     w: &Weights<'_, T>,
     x: Lattice<'_, T>,
@@ -115,7 +127,7 @@ fn sum_partial<T: Element, S: Simd<T>, const P: usize, const GROUPS: bool>(
             let w = s.load_partial(w.taps.get([i, j, input]));
             for p in 0..P {
                 let x = s.load_partial(x.get([p, i, j]));
-                acc[p] = s.mul_add(inputs::<T, S, GROUPS>(s, x, width, input), w, acc[p]);
+                acc[p] = s.mul_add(if GROUPS == ONE { x } else { s.spread(x, width, input) }, w, acc[p]);
             }
         }
     }
@@ -138,7 +150,7 @@ macro_rules! move_down {
 /// all sums of a row of taps and once for both rows. `x` has the axes column, row of inputs (one more than of taps), and
 /// column of taps, and at least a vector of channels. `K` columns of taps are unrolled; 0 stands for any number.
 #[inline(always)]
-pub(super) fn sum_two_rows<T: Element, S: Simd<T>, const W: usize, const K: usize, const GROUPS: bool>(
+pub(super) fn sum_two_rows<T: Element, S: Simd<T>, const W: usize, const K: usize, const GROUPS: u8>(
     s: S,
     w: &Weights<'_, T>,
     x: Lattice<'_, T>,
@@ -158,14 +170,13 @@ pub(super) fn sum_two_rows<T: Element, S: Simd<T>, const W: usize, const K: usiz
         for (i, input) in (0..rows).flat_map(|i| (0..width).map(move |input| (i, input))) {
             let mut row = [s.splat(T::ZERO); W];
             for j in 1..W {
-                row[j] = inputs::<T, S, GROUPS>(s, s.load(&x.get([j - 1, i, 0])[c..]), width, input);
+                row[j] = inputs::<T, S, GROUPS>(s, x.get([j - 1, i, 0]), c, width, input);
             }
             macro_rules! taps {
                 ($(($acc:ident, $i:expr)),*) => {
                     for j in 0..columns {
                         move_down!(row, W, 1 2 3 4 5);
-                        let last = s.load(&x.get([W - 1, i, j])[c..]);
-                        row[W - 1] = inputs::<T, S, GROUPS>(s, last, width, input);
+                        row[W - 1] = inputs::<T, S, GROUPS>(s, x.get([W - 1, i, j]), c, width, input);
                         $(
                             let tap = s.load(&w.taps.get([$i, j, input])[c..]);
                             for k in 0..W {

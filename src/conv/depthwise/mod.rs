@@ -7,10 +7,10 @@
 //! The same loops serve a few channels a group, as many inputs as outputs, which fill a part of a vector: there, each input is
 //! spread over the lanes of its group first.
 //!
-//! Vectorized over the output channels of all groups. Kernels of 3x3 taps are written out (`blocks.rs`), padding included. Of
-//! others, taps in the padding are left out: a tile falls into regions whose
-//! outputs share their taps, nearly all of it into one. A region is walked along its longer axis, a block of pixels at a
-//! time. Each sum is its bias and then its taps in row-major order, whatever the block that it is computed in.
+//! Vectorized over the output channels of all groups. Kernels of 3x3 taps are written out, padding included (`blocks.rs`). Of
+//! others, taps in the padding are left out: a tile falls into regions whose outputs share their taps, nearly all of it into
+//! one, which is walked along its longer axis, a block of pixels at a time. Each sum is its bias and then its taps in row-major
+//! order, whatever the block that it is computed in.
 
 mod blocks;
 mod kernel;
@@ -25,7 +25,7 @@ use crate::activation::{Activation, Bounds};
 use crate::element::Element;
 use crate::simd::{Lattice, Op, Simd};
 use blocks::Blocks;
-use kernel::Weights;
+use kernel::{ONE, SOME, VECTOR, Weights};
 use region::{Lines, Region, Target, TwoRows, room};
 use tiling::Source;
 
@@ -81,12 +81,12 @@ impl<T: Element> Op<T> for Depthwise<'_, '_, T> {
                 };
                 if pairs > 0 {
                     let (region, target) = (&region, &mut target);
-                    // Three columns of taps are unrolled.
+                    // Three columns of taps are unrolled, where they are not written out anyway.
                     match (region.columns.taps.len(), inputs) {
-                        (3, 1) => s.call(TwoRows::<T, 3, false> { region, target }),
-                        (_, 1) => s.call(TwoRows::<T, 0, false> { region, target }),
-                        (3, _) => s.call(TwoRows::<T, 3, true> { region, target }),
-                        _ => s.call(TwoRows::<T, 0, true> { region, target }),
+                        (_, 1) => s.call(TwoRows::<T, 0, ONE> { region, target }),
+                        (3, width) if width == S::LANES => s.call(TwoRows::<T, 3, VECTOR> { region, target }),
+                        (3, _) => s.call(TwoRows::<T, 3, SOME> { region, target }),
+                        _ => s.call(TwoRows::<T, 0, SOME> { region, target }),
                     }
                 }
                 // The last one of an odd number of rows is left.
@@ -94,8 +94,8 @@ impl<T: Element> Op<T> for Depthwise<'_, '_, T> {
                 if !region.rows.outputs.is_empty() {
                     let (region, target) = (&region, &mut target);
                     match inputs {
-                        1 => s.call(Lines::<T, false> { region, target }),
-                        _ => s.call(Lines::<T, true> { region, target }),
+                        1 => s.call(Lines::<T, ONE> { region, target }),
+                        _ => s.call(Lines::<T, SOME> { region, target }),
                     }
                 }
             }

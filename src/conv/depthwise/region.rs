@@ -140,12 +140,12 @@ impl<T: Element> Op<T> for Finish<'_, '_, '_, T> {
 }
 
 /// A region line by line: any taps, any channels.
-pub(super) struct Lines<'r, 't, 'a, 'b, T, const GROUPS: bool> {
+pub(super) struct Lines<'r, 't, 'a, 'b, T, const GROUPS: u8> {
     pub region: &'r Region<'a, T>,
     pub target: &'t mut Target<'a, 'b, T>,
 }
 
-impl<T: Element, const GROUPS: bool> Op<T> for Lines<'_, '_, '_, '_, T, GROUPS> {
+impl<T: Element, const GROUPS: u8> Op<T> for Lines<'_, '_, '_, '_, T, GROUPS> {
     type Out = ();
 
     #[inline(always)]
@@ -184,7 +184,7 @@ impl<T: Element, const GROUPS: bool> Op<T> for Lines<'_, '_, '_, '_, T, GROUPS> 
 
 /// `P` pixels of a line, the first of which are finished already.
 #[inline(always)]
-fn line_block<T: Element, S: Simd<T>, const P: usize, const V: usize, const GROUPS: bool>(
+fn line_block<T: Element, S: Simd<T>, const P: usize, const V: usize, const GROUPS: u8>(
     s: S,
     target: &mut Target<'_, '_, T>,
     w: &Weights<'_, T>,
@@ -200,12 +200,12 @@ fn line_block<T: Element, S: Simd<T>, const P: usize, const V: usize, const GROU
 
 /// Two rows of a region at a time. It must slide, and have a vector of channels and two pixels along both axes at least, and
 /// `K` columns of taps or, where that is 0, any number.
-pub(super) struct TwoRows<'r, 't, 'a, 'b, T, const K: usize, const GROUPS: bool> {
+pub(super) struct TwoRows<'r, 't, 'a, 'b, T, const K: usize, const GROUPS: u8> {
     pub region: &'r Region<'a, T>,
     pub target: &'t mut Target<'a, 'b, T>,
 }
 
-impl<T: Element, const K: usize, const GROUPS: bool> Op<T> for TwoRows<'_, '_, '_, '_, T, K, GROUPS> {
+impl<T: Element, const K: usize, const GROUPS: u8> Op<T> for TwoRows<'_, '_, '_, '_, T, K, GROUPS> {
     type Out = ();
 
     #[inline(always)]
@@ -246,7 +246,7 @@ impl<T: Element, const K: usize, const GROUPS: bool> Op<T> for TwoRows<'_, '_, '
 }
 
 #[inline(always)]
-fn two_rows_block<T: Element, S: Simd<T>, const W: usize, const K: usize, const GROUPS: bool>(
+fn two_rows_block<T: Element, S: Simd<T>, const W: usize, const K: usize, const GROUPS: u8>(
     s: S,
     target: &mut Target<'_, '_, T>,
     w: &Weights<'_, T>,
