@@ -236,12 +236,17 @@ fn every_channel_tail() {
 #[test]
 fn every_number_of_channels_a_group() {
     for level in levels() {
-        for each in [2, 4, 8].into_iter().filter(|&each| each <= lanes(level)) {
+        // Of `f32`, the levels of this architecture have twice as many.
+        let most = if matches!(level, Level::Portable | Level::Avx2 | Level::Avx512) { 2 } else { 1 } * lanes(level);
+        for each in [2, 4, 8, 16].into_iter().filter(|&each| each <= most) {
             for groups in 1..=17 {
                 for (kernel, pass) in [1, 3, 5].into_iter().flat_map(|kernel| PASSES.map(|pass| (kernel, pass))) {
                     let mut case = Case { pass, ..plain(level, groups, kernel, [5, 7]) };
                     (case.layer.inputs, case.layer.outputs) = (each, each);
-                    case.check_both();
+                    case.check::<f32>();
+                    if each <= lanes(level) {
+                        case.check::<f64>();
+                    }
                 }
             }
         }
