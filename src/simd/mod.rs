@@ -72,6 +72,8 @@ pub trait Simd<T>: Copy {
     const LANES: usize;
     /// Vector registers: what the height of a register tile is made from.
     const REGISTERS: usize = 16;
+    /// Whether kernels for one shape of window are worth the time that it takes to compile them.
+    const WRITES_OUT: bool = false;
     /// Whether [`Simd::mul_add`] rounds once.
     const IS_FUSED: bool = false;
 

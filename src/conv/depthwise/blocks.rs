@@ -84,7 +84,7 @@ impl<T: Element, const STRIDE: usize, const IR: usize, const IC3: usize, const I
                 let x = done.min(columns - width);
                 let again = [row - y, done - x];
                 match width {
-                    6 if S::REGISTERS >= 32 => self.block::<S, 6, IC6>(s, &line, inner, x, again),
+                    6 if const { S::REGISTERS >= 32 } => self.block::<S, 6, IC6>(s, &line, inner, x, again),
                     4 => self.block::<S, 4, IC4>(s, &line, inner, x, again),
                     _ => self.block::<S, 3, IC3>(s, &line, inner, x, again),
                 }

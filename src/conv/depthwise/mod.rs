@@ -56,7 +56,7 @@ impl<T: Element> Op<T> for Depthwise<'_, '_, T> {
         let (sums, zeros) = sums.split_at_mut(sums.len() - n);
         let mut target = Target { tile, place, epilogue, sums };
         let steps = [class.count[1] * inputs * panel, inputs * panel, panel].map(|step| step as isize);
-        if n >= S::LANES && blocks::take(p) && blocks::fit([height, width]) {
+        if S::WRITES_OUT && n >= S::LANES && blocks::take(p) && blocks::fit([height, width]) {
             zeros.fill(T::ZERO);
             let taps = Lattice::new(packed, channel, [3, 3, 1], steps, n);
             let (weights, source, sampling) = (&Weights { taps, bias, bounds }, &source, &sampling);
