@@ -83,6 +83,7 @@ impl<T: Element> Op<T> for Depthwise<'_, '_, T> {
                     let (region, target) = (&region, &mut target);
                     // Three columns of taps are unrolled, where they are not written out anyway.
                     match (region.columns.taps.len(), inputs) {
+                        (3, 1) if const { !S::WRITES_OUT } => s.call(TwoRows::<T, 3, ONE> { region, target }),
                         (_, 1) => s.call(TwoRows::<T, 0, ONE> { region, target }),
                         (3, width) if width == S::LANES => s.call(TwoRows::<T, 3, VECTOR> { region, target }),
                         (3, _) => s.call(TwoRows::<T, 3, SOME> { region, target }),
