@@ -30,7 +30,7 @@ fn on_all<T: Number>(setting: Setting) {
 
 #[test]
 fn the_same_bits_on_every_executor() {
-    for level in emulated().into_iter().rev().take(1).chain([Level::best()]) {
+    for level in emulated().into_iter().chain([Level::best()]) {
         on_all::<f32>(Setting { level, shape: LARGE, x: Form::Nhwc, y: Form::Nhwc });
     }
     on_all::<f64>(Setting { level: Level::best(), shape: LARGE, x: Form::Nchw, y: Form::Nhwc });

@@ -316,7 +316,7 @@ proptest! {
 
 #[test]
 fn names() {
-    for name in ["", "auto", "Scalar", "scalar ", "avx2\0", "emulated4", "\u{1f980}"] {
+    for name in ["", "auto", "Scalar", "scalar ", "avx2\0", "emulated", "\u{1f980}"] {
         let (level, algorithm) = (name.parse::<Level>(), name.parse::<Algorithm>());
         let _ =
             (level.map(|l| format!("{l:>9}")), level.map_err(|e| e.to_string()), algorithm.map_err(|e| e.to_string()));

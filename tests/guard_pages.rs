@@ -128,11 +128,7 @@ fn lanes<T>(level: Level) -> usize {
     match level {
         Level::Scalar => 1,
         #[cfg(all(debug_assertions, feature = "simd"))]
-        Level::Emulated4 => 4,
-        #[cfg(all(debug_assertions, feature = "simd"))]
-        Level::Emulated8 => 8,
-        #[cfg(all(debug_assertions, feature = "simd"))]
-        Level::Emulated16 => 16,
+        Level::Emulated => 16,
         Level::Portable | Level::Avx2 => 32 / size_of::<T>(),
         _ => 64 / size_of::<T>(),
     }

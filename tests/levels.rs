@@ -11,9 +11,9 @@ use gemmule::{
     Conv2d, ConvTranspose2d, Epilogue, Error, Machine, MaxPool2d, Options, Run, Serial, Ties, Weights, Workspace, Write,
 };
 
-const NAMES: [&str; 7] = ["scalar", "portable", "avx2", "avx512", "emulated4", "emulated8", "emulated16"];
+const NAMES: [&str; 5] = ["scalar", "portable", "avx2", "avx512", "emulated"];
 
-fn counts() -> [usize; 7] {
+fn counts() -> [usize; 5] {
     NAMES.map(|name| name.parse().map_or(0, dispatched)) // a release build knows no emulated level
 }
 

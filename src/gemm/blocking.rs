@@ -25,11 +25,7 @@ impl RegisterTile {
             Level::Avx2 => (32, 16),
             Level::Avx512 => (64, 32),
             #[cfg(all(feature = "testing", feature = "simd", debug_assertions))]
-            Level::Emulated4 => (4 * size_of::<T>(), 16),
-            #[cfg(all(feature = "testing", feature = "simd", debug_assertions))]
-            Level::Emulated8 => (8 * size_of::<T>(), 16),
-            #[cfg(all(feature = "testing", feature = "simd", debug_assertions))]
-            Level::Emulated16 => (16 * size_of::<T>(), 32),
+            Level::Emulated => (16 * size_of::<T>(), 32),
         };
         RegisterTile { rows: rows(registers), columns: 2 * vector / size_of::<T>() }
     }

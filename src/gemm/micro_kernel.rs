@@ -78,8 +78,8 @@ pub(super) fn strips<T: Element, S: Simd<T>>(s: S, t: &mut Strips<T>) {
     macro_rules! tiles {
         ($vectors:literal: $($rows:literal),*) => {
             match t.height {
-                // The guard is a constant, so a level is compiled for its own tiles only.
-                $($rows if $rows * $vectors <= 2 * rows(S::REGISTERS) => s.call(Tiles::<T, $rows, $vectors>(t)),)*
+                // The guard is a constant block, so a level is compiled for its own tiles only.
+                $($rows if const { $rows * $vectors <= 2 * rows(S::REGISTERS) } => s.call(Tiles::<T, $rows, $vectors>(t)),)*
                 rows => unreachable!("a strip of {rows} rows and {} vectors", $vectors),
             }
         };

@@ -229,7 +229,7 @@ mod tests {
         assert!(!fails(&mut || _ = Crossings::new(&data, at, &[0; 9], 4).len()));
         assert!(fails(&mut || _ = Crossings::new(&data, at, &[0; 9], 5).len()));
         assert!(fails(&mut || _ = Crossings::new(&data, at, &[0; 3], 4).len()));
-        assert!(fails(&mut || _ = Marks::regular(12, 1)));
+        assert!(fails(&mut || _ = Marks::regular(MOST + 1, 1)));
         assert!(fails(&mut || _ = Marks::image(-5, 10, 0..3)));
         assert!(fails(&mut || _ = Marks::image(isize::MAX, 1, 0..3)));
         assert!(fails(&mut || _ = Marks::regular(3, usize::MAX)));

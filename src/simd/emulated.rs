@@ -1,4 +1,5 @@
-//! Arrays of any number of lanes: what a wider machine will run, tails and blocking included, tested on every machine.
+//! Arrays of sixteen lanes: what a wider machine will run, tails and blocking included, tested on every machine. Narrower
+//! levels are run by the machines that have them.
 //!
 //! Nothing is inlined here, unlike at the other levels: these are for tests, where the minutes that the compiler would
 //! spend on unrolled arrays cost more than the calls.
@@ -8,20 +9,22 @@ use crate::element::Element;
 use core::array::from_fn;
 
 #[derive(Clone, Copy)]
-pub(crate) struct Emulated<const LANES: usize>;
+pub(crate) struct Emulated;
+
+const L: usize = 16;
 
 #[rustfmt::skip] // a table: one operation a line
-impl<T: Element, const L: usize> Simd<T> for Emulated<L> {
+impl<T: Element> Simd<T> for Emulated {
     type V = [T; L];
     type M = [bool; L];
     const LANES: usize = L;
-    const REGISTERS: usize = if L == 16 { 32 } else { 16 };
+    const REGISTERS: usize = 32;
 
     #[inline(always)]
     fn call<O: Op<T>>(self, op: O) -> O::Out {
         #[cold] // compiled for size, which takes a fraction of the time
         #[inline(never)]
-        fn inside<T: Element, O: Op<T>, const L: usize>(s: Emulated<L>, op: O) -> O::Out {
+        fn inside<T: Element, O: Op<T>>(s: Emulated, op: O) -> O::Out {
             op.run(s)
         }
         inside(self, op)

@@ -24,15 +24,9 @@ pub enum Level {
     Avx2,
     /// AVX-512F, 512 bits.
     Avx512,
-    /// Four lanes of plain code, for tests.
-    #[cfg(all(feature = "testing", feature = "simd", debug_assertions))]
-    Emulated4,
-    /// Eight lanes of plain code, for tests.
-    #[cfg(all(feature = "testing", feature = "simd", debug_assertions))]
-    Emulated8,
     /// Sixteen lanes of plain code and the register tile of [`Level::Avx512`], for tests.
     #[cfg(all(feature = "testing", feature = "simd", debug_assertions))]
-    Emulated16,
+    Emulated,
 }
 
 const ALL: &[(Level, &str)] = &[
@@ -41,11 +35,7 @@ const ALL: &[(Level, &str)] = &[
     (Level::Avx2, "avx2"),
     (Level::Avx512, "avx512"),
     #[cfg(all(feature = "testing", feature = "simd", debug_assertions))]
-    (Level::Emulated4, "emulated4"),
-    #[cfg(all(feature = "testing", feature = "simd", debug_assertions))]
-    (Level::Emulated8, "emulated8"),
-    #[cfg(all(feature = "testing", feature = "simd", debug_assertions))]
-    (Level::Emulated16, "emulated16"),
+    (Level::Emulated, "emulated"),
 ];
 
 impl Level {
@@ -61,11 +51,11 @@ impl Level {
             #[cfg(not(all(feature = "simd", target_arch = "x86_64")))]
             Level::Avx2 | Level::Avx512 => false,
             #[cfg(all(feature = "testing", feature = "simd", debug_assertions))]
-            Level::Emulated4 | Level::Emulated8 | Level::Emulated16 => true,
+            Level::Emulated => true,
         }
     }
 
-    /// All available levels, the slowest first; emulated ones, where there are any, come last.
+    /// All available levels, the slowest first; the emulated one, where there is one, comes last.
     pub fn available() -> impl Iterator<Item = Level> {
         ALL.iter().map(|&(level, _)| level).filter(|level| level.is_available())
     }
@@ -110,7 +100,7 @@ mod counters {
     use super::Level;
     use core::sync::atomic::{AtomicUsize, Ordering};
 
-    static COUNTS: [AtomicUsize; 7] = [const { AtomicUsize::new(0) }; 7];
+    static COUNTS: [AtomicUsize; 5] = [const { AtomicUsize::new(0) }; 5];
 
     pub(in crate::simd) fn count(level: Level) {
         COUNTS[level as usize].fetch_add(1, Ordering::Relaxed);

@@ -167,11 +167,7 @@ macro_rules! dispatch {
                     #[cfg(feature = "simd")]
                     Level::Portable => Simd::<$t>::call(portable::Portable, op),
                     #[cfg(all(feature = "testing", feature = "simd", debug_assertions))]
-                    Level::Emulated4 => Simd::<$t>::call(emulated::Emulated::<4>, op),
-                    #[cfg(all(feature = "testing", feature = "simd", debug_assertions))]
-                    Level::Emulated8 => Simd::<$t>::call(emulated::Emulated::<8>, op),
-                    #[cfg(all(feature = "testing", feature = "simd", debug_assertions))]
-                    Level::Emulated16 => Simd::<$t>::call(emulated::Emulated::<16>, op),
+                    Level::Emulated => Simd::<$t>::call(emulated::Emulated, op),
                     _ => Simd::<$t>::call(Scalar, op),
                 }
             }
