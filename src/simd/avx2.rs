@@ -77,7 +77,6 @@ macro_rules! avx2 {
             type M = $v;
             const LANES: usize = $lanes;
             const IS_FUSED: bool = true;
-            const WRITES_OUT: bool = true;
 
             #[inline(always)]
             fn call<O: Op<$t>>(self, op: O) -> O::Out {

@@ -76,7 +76,6 @@ macro_rules! avx512 {
             const LANES: usize = $lanes;
             const REGISTERS: usize = 32;
             const IS_FUSED: bool = true;
-            const WRITES_OUT: bool = true;
 
             #[inline(always)]
             fn call<O: Op<$t>>(self, op: O) -> O::Out {

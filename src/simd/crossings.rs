@@ -7,7 +7,7 @@ use core::array::from_fn;
 use core::ops::Range;
 
 /// The most rows, and columns.
-pub(crate) const MOST: usize = 15;
+pub(crate) const MOST: usize = 11;
 
 /// Where the rows, or the columns, of a tile are: a slice starts at the sum of its row's and its column's place.
 pub(crate) struct Marks {
@@ -22,23 +22,22 @@ impl Marks {
     /// `count` places, `step` from one to the next.
     #[inline(always)]
     pub fn regular(count: usize, step: usize) -> Self {
-        Self::image(0, step as isize, 0..count)
+        Self::image(0, step, 0..count)
     }
 
-    /// Places in an image, `step` from one to the next, some of which may lie outside: those inside do not.
+    /// Places in an image, `step` from one to the next, the first of which may lie before it: those inside do not.
     #[inline(always)]
-    pub fn image(first: isize, step: isize, inside: Range<usize>) -> Self {
-        let place = |k: usize| first.wrapping_add(step.wrapping_mul(k as isize)) as usize;
+    pub fn image(first: isize, step: usize, inside: Range<usize>) -> Self {
+        let place = |k: usize| (first as usize).wrapping_add(k.wrapping_mul(step));
         let last = match inside.is_empty() {
             true => 0,
             false => {
                 assert!(inside.end <= MOST, "more places than there are");
-                let reach = |k: usize| step.checked_mul(k as isize).and_then(|reach| first.checked_add(reach));
-                // The places inside rise or fall from the first one to the last, neither of which is negative, without an
-                // overflow.
+                let reach = |k: usize| step.checked_mul(k).and_then(|reach| first.checked_add_unsigned(reach));
+                // The places inside rise from the first one, which is not negative, to the last, without an overflow.
                 let ends = [inside.start, inside.end - 1].map(reach);
                 assert!(ends.iter().all(|place| place.is_some_and(|place| place >= 0)), "before the slice");
-                place(inside.start).max(place(inside.end - 1))
+                place(inside.end - 1)
             }
         };
         Marks { at: from_fn(place), inside, last }
@@ -46,11 +45,10 @@ impl Marks {
 
     /// Any places.
     #[inline(always)]
-    pub fn listed<const N: usize>(places: [usize; N], count: usize) -> Self {
-        let (mut at, mut last) = ([0; MOST], 0);
-        for (at, &place) in at.iter_mut().zip(&places[..count]) {
-            *at = place;
-            last = last.max(place);
+    pub fn listed(at: [usize; MOST], count: usize) -> Self {
+        let mut last = 0;
+        for &at in &at[..count] {
+            last = last.max(at);
         }
         Marks { at, inside: 0..count, last }
     }
@@ -197,7 +195,7 @@ mod tests {
     use alloc::vec::Vec;
 
     fn marks(places: [usize; 3]) -> Marks {
-        Marks::listed(places, 3)
+        Marks::listed(from_fn(|k| places.get(k).copied().unwrap_or(usize::MAX)), 3)
     }
 
     #[test]
@@ -229,7 +227,7 @@ mod tests {
         assert!(!fails(&mut || _ = Crossings::new(&data, at, &[0; 9], 4).len()));
         assert!(fails(&mut || _ = Crossings::new(&data, at, &[0; 9], 5).len()));
         assert!(fails(&mut || _ = Crossings::new(&data, at, &[0; 3], 4).len()));
-        assert!(fails(&mut || _ = Marks::regular(MOST + 1, 1)));
+        assert!(fails(&mut || _ = Marks::regular(12, 1)));
         assert!(fails(&mut || _ = Marks::image(-5, 10, 0..3)));
         assert!(fails(&mut || _ = Marks::image(isize::MAX, 1, 0..3)));
         assert!(fails(&mut || _ = Marks::regular(3, usize::MAX)));

@@ -20,6 +20,7 @@ pub(crate) mod math;
 mod portable;
 mod quotient;
 mod scalar;
+mod tracks;
 
 pub(crate) use crossings::{Crossings, CrossingsMut, Line, Marks};
 pub(crate) use lattice::Lattice;
@@ -29,6 +30,7 @@ pub use level::{Level, ParseLevelError};
 pub use machine::Machine;
 pub(crate) use quotient::Divisor;
 pub(crate) use scalar::Scalar;
+pub(crate) use tracks::Tracks;
 
 /// The elements `0..n`, so many of them after the other, the last of which may be some of the ones before: they get the same
 /// values again. There must be `$width` at least.
@@ -72,8 +74,6 @@ pub trait Simd<T>: Copy {
     const LANES: usize;
     /// Vector registers: what the height of a register tile is made from.
     const REGISTERS: usize = 16;
-    /// Whether kernels for one shape of window are worth the time that it takes to compile them.
-    const WRITES_OUT: bool = false;
     /// Whether [`Simd::mul_add`] rounds once.
     const IS_FUSED: bool = false;
 

@@ -2,6 +2,8 @@
 
 #[cfg(any(feature = "std", feature = "simd"))]
 pub(super) use shared::Memory;
+#[cfg(any(feature = "std", feature = "simd"))]
+pub(crate) use shared::Places;
 
 /// Elements that several threads may hold handles of, each of which uses its own part of them only.
 #[cfg(any(feature = "std", feature = "simd"))]
@@ -73,11 +75,60 @@ mod shared {
             };
             Some(core::array::from_fn(|i| core::array::from_fn(|j| slice(i, j))))
         }
+
+        /// Slices of `len` elements at `start + i * steps[0] + j * steps[1]`, for `[i, j]` below `counts`.
+        #[inline(always)]
+        pub fn places(self, start: usize, counts: [usize; 2], steps: [isize; 2], len: usize) -> Places<'a, T> {
+            if !counts.contains(&0) {
+                // No product of two and no sum of three leaves this type.
+                let (mut low, mut high) = (start as i128, start as i128 + len as i128);
+                for axis in 0..2 {
+                    let reach = (counts[axis] - 1) as i128 * steps[axis] as i128;
+                    (low, high) = (low + reach.min(0), high + reach.max(0));
+                }
+                assert!(low >= 0 && high <= self.len as i128, "beyond the slice");
+            }
+            Places { memory: self, start, counts, steps, len }
+        }
+    }
+
+    /// Slices at the places of a grid, one after the other in hand.
+    pub(crate) struct Places<'a, T> {
+        memory: Memory<'a, T>,
+        start: usize,
+        counts: [usize; 2],
+        steps: [isize; 2],
+        len: usize,
+    }
+
+    impl<T> Places<'_, T> {
+        pub fn counts(&self) -> [usize; 2] {
+            self.counts
+        }
+
+        /// Elements of a slice.
+        pub fn len(&self) -> usize {
+            self.len
+        }
+
+        /// `len` elements of a slice, from `c` on.
+        #[inline(always)]
+        pub fn part(&mut self, place: [usize; 2], c: usize, len: usize) -> &mut [T] {
+            assert!(place[0] < self.counts[0] && place[1] < self.counts[1], "outside of the grid");
+            assert!(c <= self.len && len <= self.len - c, "beyond the slice");
+            let offset = |axis: usize| self.steps[axis].wrapping_mul(place[axis] as isize);
+            let at = self.start.wrapping_add_signed(offset(0).wrapping_add(offset(1))).wrapping_add(c);
+            // SAFETY: a place of the grid and elements of its slice, by the checks above: `Memory::places` has seen that all
+            // elements of all its slices lie in the memory. Nobody else has a reference into those, see `Memory::handle`.
+            unsafe { core::slice::from_raw_parts_mut(self.memory.start.add(at), len) }
+        }
     }
 }
 
 #[cfg(not(any(feature = "std", feature = "simd")))]
 pub(super) use exclusive::Memory;
+#[cfg(not(any(feature = "std", feature = "simd")))]
+pub(crate) use exclusive::Places;
 
 /// Elements that only the calling thread uses.
 #[cfg(not(any(feature = "std", feature = "simd")))]
@@ -115,6 +166,36 @@ mod exclusive {
                 rest = (after, at + len);
             }
             Some(slices.map(|row| row.map(Option::unwrap_or_default)))
+        }
+
+        pub fn places(self, start: usize, counts: [usize; 2], steps: [isize; 2], len: usize) -> Places<'a, T> {
+            Places { memory: self, start, counts, steps, len }
+        }
+    }
+
+    /// Slices at the places of a grid, one after the other in hand.
+    pub(crate) struct Places<'a, T> {
+        memory: Memory<'a, T>,
+        start: usize,
+        counts: [usize; 2],
+        steps: [isize; 2],
+        len: usize,
+    }
+
+    impl<T> Places<'_, T> {
+        pub fn counts(&self) -> [usize; 2] {
+            self.counts
+        }
+
+        pub fn len(&self) -> usize {
+            self.len
+        }
+
+        pub fn part(&mut self, place: [usize; 2], c: usize, len: usize) -> &mut [T] {
+            assert!(place[0] < self.counts[0] && place[1] < self.counts[1], "outside of the grid");
+            let offset = |axis: usize| self.steps[axis].wrapping_mul(place[axis] as isize);
+            let start = self.start.wrapping_add_signed(offset(0).wrapping_add(offset(1)));
+            &mut self.memory.slice(start, self.len)[c..][..len]
         }
     }
 }

@@ -9,6 +9,7 @@ mod memory;
 mod parts;
 mod tile;
 
+pub(crate) use memory::Places;
 pub(crate) use parts::{Box4, Grid, Part, Parts};
 pub(crate) use tile::{Rows, Tile};
 

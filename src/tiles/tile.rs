@@ -1,6 +1,6 @@
 //! A part of an output in hand: the box that a task may write, its pixels, and rows of them.
 
-use super::memory::Memory;
+use super::memory::{Memory, Places};
 use super::{Box4, EachBoxOnce, Outputs};
 use crate::tensor::ViewMut;
 use core::ops::Range;
@@ -67,6 +67,11 @@ impl<T: Copy> Tile<'_, T> {
         self.origin + i * self.strides[0] + j * self.strides[1] + k * self.strides[2] + c * self.strides[3]
     }
 
+    /// Whether the channels of a pixel are contiguous.
+    pub fn has_slices(&self) -> bool {
+        self.strides[3] == 1 || self.shape[3] == 1
+    }
+
     /// Channels of one pixel, where they are contiguous.
     #[inline(always)]
     pub fn slice(&mut self, pixel: [usize; 3], c: usize, len: usize) -> Option<&mut [T]> {
@@ -105,7 +110,7 @@ impl<T: Copy> Tile<'_, T> {
         lines: impl Iterator<Item = (usize, Range<usize>)>,
     ) -> Option<Rows<'s, T>> {
         let len = self.shape[3];
-        if self.strides[3] != 1 && len > 1 {
+        if !self.has_slices() {
             return None;
         }
         let mut count = 0;
@@ -138,6 +143,29 @@ impl<T: Copy> Tile<'_, T> {
         if is_contiguous { self.memory.slices(start, steps, len) } else { None }
     }
 
+    /// The channels of `counts` pixels of the first image, where channels are contiguous, and from the last row or column to the
+    /// first one where that axis is turned. There is one pixel at least.
+    #[inline(always)]
+    pub fn places(&mut self, first: [usize; 2], counts: [usize; 2], turned: [bool; 2]) -> Option<Places<'_, T>> {
+        let len = self.shape[3];
+        let last: [usize; 2] = core::array::from_fn(|i| first[i] + counts[i] - 1);
+        // All between the first and the last row and column lie in the box where these do: nobody else has them.
+        let (start, end) = (self.at([0, first[0], first[1]], 0, len), self.at([0, last[0], last[1]], 0, len));
+        if !self.has_slices() {
+            return None;
+        }
+        let strides = [self.strides[1], self.strides[2]].map(|stride| stride as isize);
+        let reach = |i: usize| if counts[i] > 1 { strides[i].wrapping_mul(counts[i] as isize - 1) } else { 0 };
+        let start = match turned {
+            [false, false] => start,
+            [true, true] => end,
+            [true, false] => start.wrapping_add_signed(reach(0)),
+            [false, true] => start.wrapping_add_signed(reach(1)),
+        };
+        let steps = core::array::from_fn(|i| if turned[i] { strides[i].wrapping_neg() } else { strides[i] });
+        Some(self.memory.reborrow().places(start, counts, steps, len))
+    }
+
     /// Sets channels of one pixel.
     #[inline(always)]
     pub fn put(&mut self, pixel: [usize; 3], c: usize, values: &[T]) {
@@ -167,6 +195,18 @@ impl<T: Copy> Tile<'_, T> {
     pub fn element(&mut self, pixel: [usize; 3], c: usize) -> &mut T {
         let start = self.at(pixel, c, 1);
         &mut self.memory.slice(start, 1)[0]
+    }
+}
+
+impl<'a, T> Places<'a, T> {
+    /// Rows of pixels of `len` channels, one after the other in a slice; from the last row or column to the first one where that
+    /// axis is turned.
+    #[inline(always)]
+    pub fn new(slice: &'a mut [T], counts: [usize; 2], turned: [bool; 2], len: usize) -> Self {
+        let strides = [counts[1] * len, len];
+        let start = (0..2).filter(|&i| turned[i]).map(|i| strides[i] * (counts[i] - 1)).sum();
+        let steps = core::array::from_fn(|i| if turned[i] { -(strides[i] as isize) } else { strides[i] as isize });
+        Memory::new(slice).places(start, counts, steps, len)
     }
 }
 
@@ -231,5 +271,36 @@ mod tests {
         let grid = Grid([Parts::whole(1), Parts::up_to(2, 1), Parts::whole(3), Parts::whole(4)]);
         tile.move_to(&grid.get(0), &EachBoxOnce(()));
         tile.put([0, 1, 0], 0, &[1]);
+    }
+
+    #[test]
+    fn places_are_those_of_pixels() {
+        let mut data: [usize; 24] = core::array::from_fn(|i| i);
+        let mut expected = data;
+        let mut tile = Tile::new(ViewMut::nhwc(&mut data, [1, 2, 3, 4]).unwrap());
+        let grid = Grid([Parts::whole(1), Parts::whole(2), Parts::whole(3), Parts::whole(4)]);
+        tile.move_to(&grid.get(0), &EachBoxOnce(()));
+        for turned in [[false, false], [false, true], [true, false], [true, true]] {
+            let mut places = tile.places([0, 1], [2, 2], turned).unwrap();
+            let mut copy = expected;
+            let mut others = Places::new(&mut copy[..16], [2, 2], turned, 4);
+            assert_eq!((places.counts(), places.len()), ([2, 2], 4));
+            for (i, j) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+                let at = |i: usize, turned: bool| if turned { 1 - i } else { i };
+                let [y, x] = [at(i, turned[0]), at(j, turned[1])];
+                assert_eq!(places.part([i, j], 1, 2), &expected[12 * y + 4 * (x + 1) + 1..][..2]);
+                assert_eq!(others.part([i, j], 3, 1), &expected[8 * y + 4 * x + 3..][..1]);
+                places.part([i, j], 0, 1)[0] += 1;
+                expected[12 * y + 4 * (x + 1)] += 1;
+            }
+        }
+        // A place, a channel and a length that there are not.
+        #[cfg(feature = "std")]
+        for (place, c, len) in [([2, 0], 0, 1), ([0, 2], 0, 1), ([0, 0], 4, 1), ([0, 0], 0, 5), ([0, 0], usize::MAX, 2)]
+        {
+            let mut part = || tile.places([0, 0], [2, 2], [false; 2]).unwrap().part(place, c, len).len();
+            assert!(std::panic::catch_unwind(core::panic::AssertUnwindSafe(&mut part)).is_err());
+        }
+        assert_eq!(data, expected);
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::activation::Bounds;
 use crate::element::Element;
-use crate::simd::{Lattice, Line, Simd, each_vector};
+use crate::simd::{Lattice, Simd, Tracks, each_vector};
+use crate::tiles::Places;
 
 /// Pixels whose sums are in registers at a time, at most. Eight sums hide the latency of their additions; the place of each
 /// pixel takes a register too.
@@ -56,8 +57,9 @@ fn inputs<T: Element, S: Simd<T>, const GROUPS: u8>(s: S, x: &[T], c: usize, wid
     }
 }
 
-/// `y[p] = bias + sum over taps of x[p, tap] * w[tap]`, taps in row-major order; of several channels a group, by rows of taps,
-/// inputs and columns of taps. The axes of `x` are pixel, row and column of taps. Few pixels have several vectors each, so that
+/// `y[p] = bias + sum over taps of x[p, tap] * w[tap]`, taps in the order of their axes; of several channels a group, by rows of
+/// taps, inputs and columns of taps. The axes of `x` are pixel, row and column of taps (or column and row, where those of the
+/// weights are). Few pixels have several vectors each, so that
 /// sums do not wait for their own last addition.
 #[inline(always)]
 pub(super) fn sum<T: Element, S: Simd<T>, const P: usize, const V: usize, const GROUPS: u8>(
@@ -203,83 +205,87 @@ pub(super) fn sum_two_rows<T: Element, S: Simd<T>, const W: usize, const K: usiz
     });
 }
 
-/// Pixels in rows and columns, as many channels of each.
-pub(super) trait Pixels<T> {
-    /// `len` channels of a pixel, from `c` on.
-    fn part(&self, row: usize, column: usize, c: usize, len: usize) -> &[T];
+/// The most rows of inputs of two rows of outputs that slide.
+pub(super) const MOST_ROWS: usize = 7 + 2;
+
+/// Rows of outputs that slide at a time: two, if there are registers for their sums, an input, a weight, and the bias.
+pub(super) const fn rows_at_a_time(kernel: usize, registers: usize) -> usize {
+    if 2 * kernel + 3 <= registers { 2 } else { 1 }
 }
 
-/// The axes are column and row.
-impl<T> Pixels<T> for Lattice<'_, T> {
-    #[inline(always)]
-    fn part(&self, row: usize, column: usize, c: usize, len: usize) -> &[T] {
-        &self.get([column, row, 0])[c..][..len]
-    }
-}
-
-impl<T, const ROWS: usize, const COLUMNS: usize> Pixels<T> for [Line<'_, T, COLUMNS>; ROWS] {
-    #[inline(always)]
-    fn part(&self, row: usize, column: usize, c: usize, len: usize) -> &[T] {
-        self[row].part(column, c, len)
-    }
-}
-
-/// The most columns of inputs of a block of 3x3 windows.
-const MOST_INPUTS: usize = 5 * 2 + 3;
-
-/// Two rows of `W` pixels with windows of 3x3 taps, `STRIDE` (1 or 2) apart: as [`sum`], of one input a group and at least a vector
-/// of channels. Every tap is written out, so that each instruction that reads inputs goes through the channels of one pixel.
+/// Rows of outputs with `K * K` taps, `STRIDE` (1 or 2) apart: a vector of channels, from `c` on. `x` has a line for each
+/// row of inputs, of those columns that lie inside, the first of which is so many behind the first tap of the first output. Taps are added column by
+/// column.
 #[inline(always)]
-pub(super) fn sum_3x3<T: Element, S: Simd<T>, P: Pixels<T>, const W: usize, const STRIDE: usize>(
+pub(super) fn slide<T: Element, S: Simd<T>, const K: usize, const STRIDE: usize>(
     s: S,
     w: &Weights<'_, T>,
-    x: &P,
-    y: [[&mut [T]; W]; 2],
+    x: &Tracks<'_, T, MOST_ROWS>,
+    first: usize,
+    y: &mut Places<'_, T>,
+    c: usize,
 ) {
-    let n = w.taps.len();
-    assert!(w.taps.counts() == [3, 3, 1]);
-    for y in y.as_flattened() {
-        assert!(y.len() == n);
+    let [rows, columns] = y.counts();
+    let [tap_rows, tap_columns, inputs] = w.taps.counts();
+    assert!(rows == const { rows_at_a_time(K, S::REGISTERS) } && tap_rows == K && tap_columns == K && inputs == 1);
+    assert!(w.taps.len() == y.len() && x.len() == y.len());
+    let mut taps = [[s.splat(T::ZERO); K]; K];
+    for i in 0..K {
+        for j in 0..K {
+            taps[i][j] = s.load(&w.taps.get([i, j, 0])[c..]);
+        }
     }
-    each_vector!(n, S::LANES, |c| {
-        let [mut upper, mut lower] = [[w.bias(s, c); W]; 2];
-        macro_rules! row {
-            ($row:literal: $($tap:literal)*) => {{
-                let mut inputs = [s.splat(T::ZERO); MOST_INPUTS];
-                $(
-                    for j in 0..W {
-                        // The others were read for an earlier tap.
-                        if $tap < STRIDE || j == W - 1 {
-                            inputs[j * STRIDE + $tap] = s.load(x.part($row, j * STRIDE + $tap, c, S::LANES));
+    if const { K * K + 2 * K + 4 > S::REGISTERS } {
+        // Most of them are read from memory, aligned there: spilled registers may not be.
+        core::hint::black_box(&mut taps);
+    }
+    let bias = w.bias(s, c);
+    // Of this output, the one before it, and so on.
+    let (mut upper, mut lower, sums) = ([bias; K], [bias; K], const { K.div_ceil(STRIDE) });
+    let mut x = x.walk(c, S::LANES);
+    for column in 0..columns + sums - 1 {
+        // A loop over sums, or rows, would send them to memory.
+        macro_rules! input {
+            ($phase:literal, $row:literal: $($i:literal)*) => {
+                if const { $row < K || ($row < K + STRIDE && rows_at_a_time(K, S::REGISTERS) > 1) } {
+                    let x = s.load(x.get($row));
+                    $(if const { $phase + $i * STRIDE < K } {
+                        if const { $row < K } {
+                            upper[$i] = s.mul_add(x, taps[$row][$phase + $i * STRIDE], upper[$i]);
                         }
-                    }
-                    if $row < 3 {
-                        let tap = s.load(&w.taps.get([$row, $tap, 0])[c..]);
-                        for j in 0..W {
-                            upper[j] = s.mul_add(inputs[j * STRIDE + $tap], tap, upper[j]);
+                        if const { $row >= STRIDE && rows_at_a_time(K, S::REGISTERS) > 1 } {
+                            lower[$i] = s.mul_add(x, taps[$row - STRIDE][$phase + $i * STRIDE], lower[$i]);
                         }
-                    }
-                    if $row >= STRIDE {
-                        let tap = s.load(&w.taps.get([$row - STRIDE, $tap, 0])[c..]);
-                        for j in 0..W {
-                            lower[j] = s.mul_add(inputs[j * STRIDE + $tap], tap, lower[j]);
-                        }
-                    }
-                )*
-            }};
+                    })*
+                }
+            };
         }
-        row!(0: 0 1 2);
-        row!(1: 0 1 2);
-        row!(2: 0 1 2);
-        row!(3: 0 1 2);
-        if STRIDE == 2 {
-            row!(4: 0 1 2);
+        macro_rules! inputs {
+            ($phase:literal: $($row:literal)*) => {
+                if const { $phase < STRIDE } && column * STRIDE + $phase >= first && x.left() > 0 {
+                    $(input!($phase, $row: 0 1 2 3 4 5 6);)*
+                    x.advance();
+                }
+            };
         }
-        w.bounds.apply(s, &mut upper);
-        w.bounds.apply(s, &mut lower);
-        for j in 0..W {
-            s.store(upper[j], &mut y[0][j][c..]);
-            s.store(lower[j], &mut y[1][j][c..]);
+        inputs!(0: 0 1 2 3 4 5 6 7 8);
+        inputs!(1: 0 1 2 3 4 5 6 7 8);
+        if column + 1 >= sums {
+            let (mut done, column) = ([upper[sums - 1], lower[sums - 1]], column + 1 - sums);
+            w.bounds.apply(s, &mut done);
+            s.store(done[0], y.part([0, column], c, S::LANES));
+            if const { rows_at_a_time(K, S::REGISTERS) > 1 } {
+                s.store(done[1], y.part([1, column], c, S::LANES));
+            }
         }
-    });
+        macro_rules! move_up {
+            ($($i:literal)*) => {
+                $(if $i < sums {
+                    (upper[$i], lower[$i]) = (upper[$i - 1], lower[$i - 1]);
+                })*
+            };
+        }
+        move_up!(6 5 4 3 2 1);
+        (upper[0], lower[0]) = (bias, bias);
+    }
 }

@@ -7,14 +7,14 @@
 //! The same loops serve a few channels a group, as many inputs as outputs, which fill a part of a vector: there, each input is
 //! spread over the lanes of its group first.
 //!
-//! Vectorized over the output channels of all groups. Kernels of 3x3 taps are written out, padding included (`blocks.rs`). Of
-//! others, taps in the padding are left out: a tile falls into regions whose outputs share their taps, nearly all of it into
-//! one, which is walked along its longer axis, a block of pixels at a time. Each sum is its bias and then its taps in row-major
-//! order, whatever the block that it is computed in.
+//! Vectorized over the output channels of all groups. With the usual kernels, outputs slide along the rows of the image
+//! (`slide.rs`). Of others, taps in the padding are left out: a tile falls into regions whose outputs share their taps, nearly
+//! all of it into one, which is walked along its longer axis, a block of pixels at a time. Each sum is its bias and then its
+//! taps, in row-major order or, with the usual kernels, in column-major order, whatever the block that it is computed in.
 
-mod blocks;
 mod kernel;
 mod region;
+mod slide;
 mod tiling;
 
 pub(super) use tiling::{STRIP, grid, least_strip, scratch_len};
@@ -24,9 +24,9 @@ use super::operator::TileJob;
 use crate::activation::{Activation, Bounds};
 use crate::element::Element;
 use crate::simd::{Lattice, Op, Simd};
-use blocks::Blocks;
 use kernel::{ONE, SOME, VECTOR, Weights};
 use region::{Lines, Region, Target, TwoRows, room};
+use slide::Slide;
 use tiling::Source;
 
 pub struct Depthwise<'a, 'b, T>(pub(super) TileJob<'a, 'b, T>);
@@ -56,34 +56,47 @@ impl<T: Element> Op<T> for Depthwise<'_, '_, T> {
         let (sums, zeros) = sums.split_at_mut(sums.len() - n);
         let mut target = Target { tile, place, epilogue, sums };
         let steps = [class.count[1] * inputs * panel, inputs * panel, panel].map(|step| step as isize);
-        if S::WRITES_OUT && n >= S::LANES && blocks::take(p) && blocks::fit([height, width]) {
+        let by_columns = slide::take(p);
+        if by_columns && n >= S::LANES && height > 1 {
             zeros.fill(T::ZERO);
-            let taps = Lattice::new(packed, channel, [3, 3, 1], steps, n);
+            let taps = Lattice::new(packed, channel, [class.count[0], class.count[1], 1], steps, n);
             let (weights, source, sampling) = (&Weights { taps, bias, bounds }, &source, &sampling);
             let (size, zeros, target) = ([height, width], &*zeros, &mut target);
-            return match sampling[0].stride {
-                1 => s.call(Blocks::<T, 1, 4, 5, 6, 8> { weights, source, sampling, first, size, zeros, target }),
-                _ => s.call(Blocks::<T, 2, 5, 7, 9, 13> { weights, source, sampling, first, size, zeros, target }),
+            macro_rules! slide {
+                ($kernel:literal, $stride:literal) => {
+                    s.call(Slide::<T, $kernel, $stride> { weights, source, sampling, first, size, zeros, target })
+                };
+            }
+            return match (class.count[0], sampling[0].stride) {
+                (3, 1) => slide!(3, 1),
+                (3, _) => slide!(3, 2),
+                (5, 1) => slide!(5, 1),
+                (5, _) => slide!(5, 2),
+                (_, 1) => slide!(7, 1),
+                _ => slide!(7, 2),
             };
         }
         for rows in sampling[0].stretches(first[0], height) {
             for columns in sampling[1].stretches(first[1], width) {
                 let first_tap = rows.taps.start * class.count[1] + columns.taps.start;
-                let counts = [rows.taps.len(), columns.taps.len(), inputs];
+                let (mut counts, mut steps) = ([rows.taps.len(), columns.taps.len(), inputs], steps);
+                if by_columns {
+                    counts.swap(0, 1);
+                    steps.swap(0, 1);
+                }
                 let taps = Lattice::new(packed, first_tap * inputs * panel + channel, counts, steps, n);
                 let weights = Weights { taps, bias, bounds };
                 let rows = rows.clone();
-                let mut region = Region { rows, columns, weights, source: &source, sampling: &sampling, first };
-                let pairs = if n >= S::LANES && region.columns.outputs.len() > 1 && region.slides() {
+                let (source, sampling) = (&source, &sampling);
+                let mut region = Region { rows, columns, weights, source, sampling, first, by_columns };
+                let pairs = if n >= S::LANES && region.columns.outputs.len() > 1 && region.slides() && !by_columns {
                     region.rows.outputs.len() / 2
                 } else {
                     0
                 };
                 if pairs > 0 {
                     let (region, target) = (&region, &mut target);
-                    // Three columns of taps are unrolled, where they are not written out anyway.
                     match (region.columns.taps.len(), inputs) {
-                        (3, 1) if const { !S::WRITES_OUT } => s.call(TwoRows::<T, 3, ONE> { region, target }),
                         (_, 1) => s.call(TwoRows::<T, 0, ONE> { region, target }),
                         (3, width) if width == S::LANES => s.call(TwoRows::<T, 3, VECTOR> { region, target }),
                         (3, _) => s.call(TwoRows::<T, 3, SOME> { region, target }),

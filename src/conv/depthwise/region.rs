@@ -5,7 +5,7 @@ use super::tiling::Source;
 use crate::conv::Epilogue;
 use crate::element::Element;
 use crate::simd::{Lattice, Op, Simd};
-use crate::tiles::{Box4, Tile};
+use crate::tiles::{Box4, Places, Tile};
 use crate::window::{Sampling, Stretch};
 use core::array::from_fn;
 use core::ops::Range;
@@ -19,6 +19,8 @@ pub(super) struct Region<'a, T> {
     pub sampling: &'a [Sampling; 2],
     /// The sampling's numbers of the tile's first output.
     pub first: [usize; 2],
+    /// Whether taps are added column by column, as the axes of the weights are then.
+    pub by_columns: bool,
 }
 
 impl<T: Element> Region<'_, T> {
@@ -53,9 +55,12 @@ impl<T: Element> Region<'_, T> {
     }
 }
 
+/// Pixels of a block whose sums wait in scratch memory, at most.
+pub(super) const MOST_SUMS: usize = 2 * MOST_COLUMNS;
+
 /// Elements of scratch memory that a [`Target`] of so many channels needs, and zeros for a pixel of the padding.
 pub(super) const fn room(channels: usize) -> usize {
-    (2 * MOST_COLUMNS + 2) * channels
+    (MOST_SUMS + 2) * channels
 }
 
 /// Where sums go.
@@ -83,6 +88,24 @@ impl<T: Element> Target<'_, '_, T> {
         }
         let mut sums = self.sums.chunks_exact_mut(n);
         (false, from_fn(|_| from_fn(|_| sums.next().unwrap_or_default())))
+    }
+
+    /// Whether sums go to the tile, as far as the epilogue is concerned.
+    pub fn in_place(&self) -> bool {
+        self.epilogue.in_place().is_some() && self.tile.has_slices()
+    }
+
+    /// The same for all channels of `counts` pixels, from the last row or column to the first one where that axis is turned: at
+    /// most [`MOST_SUMS`], unless they go to the tile.
+    #[inline(always)]
+    pub fn places(&mut self, first: [usize; 2], counts: [usize; 2], turned: [bool; 2]) -> (bool, Places<'_, T>) {
+        let n = self.tile.shape()[3];
+        if self.in_place()
+            && let Some(y) = self.tile.places(first, counts, turned)
+        {
+            return (true, y);
+        }
+        (false, Places::new(&mut self.sums[..counts[0] * counts[1] * n], counts, turned, n))
     }
 
     /// The epilogue of a block of `rows` lines of `pixels` along an axis. Sums of the first `again` lines and pixels, which are
@@ -121,7 +144,7 @@ impl<T: Element> Op<T> for Finish<'_, '_, '_, T> {
     fn run<S: Simd<T>>(self, s: S) {
         let Target { tile, place, epilogue, sums } = self.target;
         let [_, _, _, n] = tile.shape();
-        let (sums, buffer) = sums.split_at_mut(2 * MOST_COLUMNS * n);
+        let (sums, buffer) = sums.split_at_mut(MOST_SUMS * n);
         let mut sums = sums.chunks_exact_mut(n);
         for row in 0..self.counts[0] {
             for i in 0..self.counts[1] {
@@ -154,13 +177,13 @@ impl<T: Element, const GROUPS: u8> Op<T> for Lines<'_, '_, '_, '_, T, GROUPS> {
         let ([height, width], valid) = ([region.rows.outputs.len(), region.columns.outputs.len()], region.valid());
         // Along a column where rows are short: the left and the right edge of an image.
         let along = usize::from(width >= height.min(PIXELS));
-        let counts = [[height, width][along], valid[0].len(), valid[1].len()];
-        let sampling = region.sampling;
-        let steps = [sampling[along].stride as isize, sampling[0].step, sampling[1].step];
+        let (sampling, taps) = (region.sampling, if region.by_columns { [1, 0] } else { [0, 1] });
+        let counts = [[height, width][along], valid[taps[0]].len(), valid[taps[1]].len()];
+        let steps = [sampling[along].stride as isize, sampling[taps[0]].step, sampling[taps[1]].step];
         for line in 0..[height, width][1 - along] {
             let mut first = region.starts();
             first[1 - along] += line;
-            let x = region.lattice(first, counts, [along, 0, 1], steps);
+            let x = region.lattice(first, counts, [along, taps[0], taps[1]], steps);
             let (count, mut done) = (counts[0], 0);
             while done < count {
                 // Rather some pixels twice than a small block.

@@ -33,9 +33,8 @@ const SMALL: usize = 8;
 const LANES: usize = 16;
 /// Tiles that one image gives, if it can.
 const TILES: usize = 16;
-/// The same of kernels that are written out. With all channels in one tile and half as many of them, 3x3 layers took 0.7 to
-/// 0.9 of the time (Zen 3).
-const TILES_3X3: usize = 8;
+/// The same of kernels that slide. With half as many of them, 3x3 layers took 0.7 to 0.9 of the time (Zen 3).
+const TILES_OF_SLIDES: usize = 8;
 /// Multiplications of a tile, at least, where that leaves fewer tiles: some microseconds.
 const TILE_WORK: usize = 1 << 17;
 
@@ -74,9 +73,9 @@ pub(in super::super) fn grid<T: Element>(
     let few = most.min(FEW_CHANNELS).max(lanes);
     let mut columns = even(width, blocking.rows, 1);
     let mut channels = even(p.outputs, most, lanes);
-    let is_3x3 = super::blocks::take(p) && !needs_strip;
-    let most_tiles = if is_3x3 { TILES_3X3 } else { TILES };
-    if needs_strip || (!is_3x3 && window(columns, channels) > CACHE && window(columns, few) <= 2 * CACHE) {
+    let slides = super::slide::take(p) && !needs_strip;
+    let most_tiles = if slides { TILES_OF_SLIDES } else { TILES };
+    if needs_strip || (!slides && window(columns, channels) > CACHE && window(columns, few) <= 2 * CACHE) {
         channels = even(p.outputs, few, lanes);
     }
     let tiles = [p.outputs.div_ceil(channels), width.div_ceil(columns), step[0], step[1]];
@@ -115,11 +114,16 @@ pub(in super::super) fn grid<T: Element>(
     Grid([Parts::up_to(y[0], 1), phases(0, rows), phases(1, columns), most_channels])
 }
 
-/// Whether a tile is computed from a copy with its padding. On small maps most outputs have taps in the padding, and each set
-/// of taps is a region of its own, of few pixels (5x5, 1152 channels at 7x7 on Zen 4: 57 us by regions, 48 us from a copy; at
-/// 14x14 the regions win).
+/// Whether a tile that does not slide is computed from a copy with its padding. On small maps most outputs have taps in the
+/// padding, and each set of taps is a region of its own, of few pixels (5x5, 1152 channels at 7x7 on Zen 4: 57 us by regions,
+/// 48 us from a copy; at 14x14 the regions win).
 pub(super) fn pads(p: &Problem, axes: &[Axis; 2], input: [usize; 2]) -> bool {
-    if p.transposed || p.window.stride != [1, 1] || repeat(p) > 1 || least_strip(p, LANES) > STRIP {
+    if p.transposed
+        || p.window.stride != [1, 1]
+        || repeat(p) > 1
+        || least_strip(p, LANES) > STRIP
+        || super::slide::take(p)
+    {
         return false;
     }
     let mut inside = 1.0;

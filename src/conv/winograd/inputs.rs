@@ -84,7 +84,7 @@ struct Stretch {
 impl Stretch {
     #[inline(always)]
     fn marks(&self) -> Marks {
-        Marks::image(self.first, self.step as isize, self.inside.clone())
+        Marks::image(self.first, self.step, self.inside.clone())
     }
 
     fn at(&self, k: usize) -> usize {

@@ -1,0 +1,133 @@
+//! Square kernels at strides 1 and 2: vector after vector of channels slides along two rows of outputs.
+//!
+//! A column of inputs is added to all sums that it has a part in, and the oldest sums are then complete. So an input is read once
+//! for two rows, weights are at hand, an output costs what its multiplications do, however few channels there are, and no
+//! border is a case of its own: columns in the padding are left out, and zeros stand for its rows.
+
+use super::super::problem::Problem;
+use super::kernel::{MOST_ROWS, Weights, rows_at_a_time, slide};
+use super::region::{MOST_SUMS, Target};
+use super::tiling::Source;
+use crate::element::Element;
+use crate::simd::{Op, Simd, Tracks, each_vector};
+use crate::window::{Sampling, Window};
+use core::array::from_fn;
+use core::ops::Range;
+
+/// Elements that a block reads and writes, at most, unless it has the least number of columns. A small block reads stretches of
+/// memory from one end to the other, which brings them from far away in time (Granite Rapids, 32 channels at 112x112: 130 us in
+/// blocks of 56 columns, 114 us in blocks of 19).
+const BLOCK: usize = 4 << 10;
+/// Columns of inputs of a block, at least, for each that it shares with the block before it.
+const COLUMNS: usize = 7;
+
+/// Whether a layer is computed so, where its tiles have two rows and a vector of channels.
+pub(super) fn take(p: &Problem) -> bool {
+    let Window { kernel, stride, dilation, .. } = p.window;
+    let is_square = matches!(kernel, [3, 3] | [5, 5] | [7, 7]);
+    let strides = stride == [1, 1] || (stride == [2, 2] && !p.transposed);
+    is_square && strides && dilation == [1, 1] && p.inputs_per_group() == 1
+}
+
+/// A tile of a layer with `K * K` taps.
+pub(super) struct Slide<'r, 't, 'a, 'b, T, const K: usize, const STRIDE: usize> {
+    pub weights: &'r Weights<'a, T>,
+    pub source: &'r Source<'a, T>,
+    pub sampling: &'r [Sampling; 2],
+    /// The sampling's numbers of the tile's first output.
+    pub first: [usize; 2],
+    /// Rows of outputs, two at least, and columns.
+    pub size: [usize; 2],
+    /// As many as there are channels.
+    pub zeros: &'r [T],
+    pub target: &'t mut Target<'a, 'b, T>,
+}
+
+impl<T: Element, const K: usize, const STRIDE: usize> Op<T> for Slide<'_, '_, '_, '_, T, K, STRIDE> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T>>(self, s: S) {
+        let ([rows, columns], n) = (self.size, self.weights.taps.len());
+        let high = const { rows_at_a_time(K, S::REGISTERS) };
+        let across = Inputs::new::<K, STRIDE>(&self.sampling[1], self.first[1], columns);
+        let most = if self.target.in_place() {
+            (BLOCK / ((K + STRIDE + 2) * n)).max(COLUMNS * (K - 1) / STRIDE)
+        } else {
+            MOST_SUMS / 2
+        };
+        let turned = [0, 1].map(|i| self.sampling[i].step < 0);
+        let blocks = columns.div_ceil(most);
+        for row in (0..rows).step_by(high) {
+            // Rather a row twice than one alone.
+            let y = row.min(rows - high);
+            let x = self.rows(y, high, &across);
+            for block in 0..blocks {
+                // Of the columns in the order of their inputs.
+                let outputs = columns * block / blocks..columns * (block + 1) / blocks;
+                let first = if turned[1] { columns - outputs.end } else { outputs.start };
+                let (inside, skipped) = across.part::<K, STRIDE>(&outputs);
+                let x = x.part(skipped, inside.len());
+                let (pixel, counts) = ([y, first], [high, outputs.len()]);
+                let (in_place, mut sums) = self.target.places(pixel, counts, turned);
+                each_vector!(n, S::LANES, |c| {
+                    slide::<T, S, K, STRIDE>(s, self.weights, &x, inside.start, &mut sums, c);
+                });
+                self.target.finish(s, in_place, pixel, counts, 1, [row - y, 0]);
+            }
+        }
+    }
+}
+
+impl<'r, T: Element, const K: usize, const STRIDE: usize> Slide<'r, '_, '_, '_, T, K, STRIDE> {
+    /// The rows of inputs of some rows of outputs: those columns that lie in the image.
+    #[inline(always)]
+    fn rows(&self, y: usize, high: usize, across: &Inputs) -> Tracks<'r, T, MOST_ROWS> {
+        let down = Inputs::new::<K, STRIDE>(&self.sampling[0], self.first[0] + y, high);
+        let starts = from_fn(|row| {
+            let is_inside = !across.inside.is_empty() && down.inside.contains(&row);
+            is_inside.then(|| self.source.at(down.at(row), across.at(across.inside.start)))
+        });
+        let step = across.step.wrapping_mul(self.source.strides[1] as isize);
+        Tracks::new(self.source.data, starts, step, across.inside.len(), self.zeros, self.zeros.len())
+    }
+}
+
+/// The inputs that some outputs read along an axis, from the first tap of the first output on; of outputs whose taps go backwards
+/// from the last output on.
+struct Inputs {
+    first: isize,
+    step: isize,
+    /// Those that lie in the image.
+    inside: Range<usize>,
+}
+
+impl Inputs {
+    #[inline(always)]
+    fn new<const K: usize, const STRIDE: usize>(sampling: &Sampling, output: usize, outputs: usize) -> Self {
+        let turned = if sampling.step < 0 { outputs - 1 } else { 0 };
+        let first = ((output + turned) * STRIDE) as isize + sampling.first;
+        let (input, count) = (sampling.input as isize, (outputs - 1) * STRIDE + K);
+        let inside = match sampling.step {
+            1 => [-first, input - first],
+            _ => [first - input + 1, first + 1],
+        };
+        let [low, high] = inside.map(|k| k.clamp(0, count as isize) as usize);
+        Inputs { first, step: sampling.step, inside: low..high.max(low) }
+    }
+
+    /// The index in the image of an input that lies inside.
+    #[inline(always)]
+    fn at(&self, k: usize) -> usize {
+        (self.first + self.step * k as isize) as usize
+    }
+
+    /// For some of the outputs: which of their inputs lie inside, and how many of those inside come before.
+    #[inline(always)]
+    fn part<const K: usize, const STRIDE: usize>(&self, outputs: &Range<usize>) -> (Range<usize>, usize) {
+        let from = outputs.start * STRIDE;
+        let clamp = |k: usize| k.clamp(self.inside.start, self.inside.end);
+        let [low, high] = [clamp(from), clamp((outputs.end - 1) * STRIDE + K)];
+        (low.max(from) - from..high.max(from) - from, low - self.inside.start)
+    }
+}
