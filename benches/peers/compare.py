@@ -39,6 +39,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--chain", type=int, default=8, metavar="N", help="how often a layer that fits is applied [8]")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where results go [TARGET/results.jsonl]")
     parser.add_argument("--redraw", type=Path, metavar="FILE", help="measure nothing, but show these results")
+    parser.add_argument("--errors", action="store_true", help="show errors as well, of the largest output")
     parser.add_argument("--chart", type=Path, default=HERE / "peers.svg", metavar="FILE", help="[benches/peers/peers.svg]")
     parser.add_argument("--chart-layers", default="", metavar="PARTS", help="as --only, for the chart [a choice]")
     parser.add_argument("--chart-threads", type=int, metavar="N", help="[the first measured]")
@@ -99,7 +100,7 @@ def main() -> None:
         print("\n".join([table.head(), *map(table.row, rows)]))
     else:
         path = args.json or args.target / "results.jsonl"
-        head = report.head({k: str(v) for k, v in vars(args).items() if k not in ("target", "json", "chart", "redraw")})
+        head = report.head({k: str(v) for k, v in vars(args).items() if k not in ("target", "json", "chart", "redraw", "errors")})
 
         def save(rows: list[report.Row], versions: dict[str, str]) -> None:
             head["versions"] |= versions
@@ -111,6 +112,8 @@ def main() -> None:
         print(f"\n{len(rows)} rows in {time.monotonic() - start:.0f} s, in {path}")
     print("\n" + head["cpu"] + "; " + ", ".join(f"{k} {v}" for k, v in sorted(head["versions"].items())))
     print("\n".join(["", *report.summary(rows), "", *report.failures(rows)]))
+    if args.errors:
+        print("\n".join(["", *report.errors(rows)]))
     threads = args.chart_threads or min((row["threads"] for row in rows), default=1)
     batch = args.chart_batch or min((row["batch"] for row in rows), default=1)
     if chart.draw(args.chart, head, rows, threads, batch, args.chart_layers):

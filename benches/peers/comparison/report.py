@@ -113,6 +113,19 @@ def summary(rows: list[Row]) -> list[str]:
     return lines
 
 
+def errors(rows: list[Row]) -> list[str]:
+    """The largest error of each engine's first result, of the largest output; a chained layer's is that of all links."""
+    engines = engines_of(rows)
+    width = max((len(row["layer"]["name"]) for row in rows), default=0)
+    line = f"{{:{width}}}" + "".join(f" {{:>{max(9, len(name) + 1)}}}" for name in engines)
+    lines = [line.format("largest error", *engines)]
+    for row in rows:
+        found = [row["engines"].get(name) for name in engines]
+        cells = [f"{engine['error']:.1e}" if engine else "-" for engine in found]
+        lines.append(line.format(row["layer"]["name"], *cells))
+    return lines
+
+
 def failures(rows: list[Row]) -> list[str]:
     """Each reason once, with how often it was given."""
     counts: dict[tuple[str, str], int] = {}
