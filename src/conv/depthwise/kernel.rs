@@ -213,9 +213,9 @@ pub(super) const fn rows_at_a_time(kernel: usize, registers: usize) -> usize {
     if 2 * kernel + 3 <= registers { 2 } else { 1 }
 }
 
-/// Rows of outputs with `K * K` taps, `STRIDE` (1 or 2) apart: a vector of channels, from `c` on. `x` has a line for each
-/// row of inputs, of those columns that lie inside, the first of which is so many behind the first tap of the first output. Taps are added column by
-/// column.
+/// Rows of outputs with `K * K` taps, `STRIDE` (1 or 2) apart: a vector of channels, from `c` on. `x` has a line for each row of
+/// inputs, of those columns that lie in the image, the first of which is `first` behind the first tap of the first output. Taps
+/// are added column by column.
 #[inline(always)]
 pub(super) fn slide<T: Element, S: Simd<T>, const K: usize, const STRIDE: usize>(
     s: S,
