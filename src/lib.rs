@@ -24,6 +24,8 @@ mod executor;
 mod gemm;
 mod kernels;
 #[doc = include_str!("docs/numerics.md")]
+#[doc = "\n"]
+#[doc = include_str!("docs/errors.svg")]
 pub mod numerics {}
 pub mod once;
 mod pad;
