@@ -48,7 +48,20 @@ impl Parts {
         start * unit..((start + each + usize::from(i < longer)) * unit).min(len)
     }
 
+    /// The length of an axis that is not cut. A small layer has four of them, and would spend its time on divisions.
+    fn uncut(&self) -> Option<usize> {
+        match *self {
+            Parts::Phases { len, step: 1, unit, most } => Some((len, unit, most)),
+            Parts::Blocks { len, block, unit, most } if len == block => Some((len, unit, most)),
+            _ => None,
+        }
+        .and_then(|(len, unit, most)| (len > 0 && len <= most.saturating_mul(unit)).then_some(len))
+    }
+
     pub fn count(&self) -> usize {
+        if self.uncut().is_some() {
+            return 1;
+        }
         match *self {
             Parts::Phases { len, step, unit, most } => {
                 let (each, longer) = (len / step, len % step);
@@ -60,6 +73,9 @@ impl Parts {
     }
 
     pub fn get(&self, i: usize) -> Part {
+        if let Some(count) = self.uncut() {
+            return Part { start: 0, step: 1, count };
+        }
         match *self {
             Parts::Phases { len, step, unit, most } => {
                 let (each, longer) = (len / step, len % step);
@@ -101,8 +117,9 @@ impl Grid {
         let mut parts = [Part { start: 0, step: 1, count: 0 }; 4];
         for axis in (0..4).rev() {
             let count = self.0[axis].count();
-            parts[axis] = self.0[axis].get(i % count);
-            i /= count;
+            let (rest, at) = if count == 1 { (i, 0) } else { (i / count, i % count) };
+            parts[axis] = self.0[axis].get(at);
+            i = rest;
         }
         parts
     }
