@@ -100,7 +100,8 @@ def main() -> None:
         print("\n".join([table.head(), *map(table.row, rows)]))
     else:
         path = args.json or args.target / "results.jsonl"
-        head = report.head({k: str(v) for k, v in vars(args).items() if k not in ("target", "json", "chart", "redraw", "errors")})
+        left_out = ("target", "json", "chart", "redraw", "errors")
+        head = report.head({k: str(v) for k, v in vars(args).items() if k not in left_out})
 
         def save(rows: list[report.Row], versions: dict[str, str]) -> None:
             head["versions"] |= versions
@@ -110,7 +111,7 @@ def main() -> None:
             signal.signal(signal_number, lambda *_: sys.exit("\ninterrupted"))
         rows = measure(args, save)
         print(f"\n{len(rows)} rows in {time.monotonic() - start:.0f} s, in {path}")
-    print("\n" + head["cpu"] + "; " + ", ".join(f"{k} {v}" for k, v in sorted(head["versions"].items())))
+    print("\n" + head["cpu"] + report.peak(rows) + "; " + ", ".join(f"{k} {v}" for k, v in sorted(head["versions"].items())))
     print("\n".join(["", *report.summary(rows), "", *report.failures(rows)]))
     if args.errors:
         print("\n".join(["", *report.errors(rows)]))

@@ -2,13 +2,12 @@
 
 #[cfg(any(feature = "std", feature = "simd"))]
 pub(super) use shared::Memory;
-#[cfg(any(feature = "std", feature = "simd"))]
-pub(crate) use shared::Places;
 
 /// Elements that several threads may hold handles of, each of which uses its own part of them only.
 #[cfg(any(feature = "std", feature = "simd"))]
 mod shared {
     #![allow(unsafe_code)] // the one type that hands threads disjoint parts of a slice
+    use super::Places;
     use core::marker::PhantomData;
 
     pub(in super::super) struct Memory<'a, T> {
@@ -26,6 +25,10 @@ mod shared {
     impl<'a, T> Memory<'a, T> {
         pub fn new(slice: &'a mut [T]) -> Self {
             Memory { start: slice.as_mut_ptr(), len: slice.len(), slice: PhantomData }
+        }
+
+        pub fn len(&self) -> usize {
+            self.len
         }
 
         /// The same handle, for a shorter time.
@@ -75,51 +78,15 @@ mod shared {
             };
             Some(core::array::from_fn(|i| core::array::from_fn(|j| slice(i, j))))
         }
-
-        /// Slices of `len` elements at `start + i * steps[0] + j * steps[1]`, for `[i, j]` below `counts`.
-        #[inline(always)]
-        pub fn places(self, start: usize, counts: [usize; 2], steps: [isize; 2], len: usize) -> Places<'a, T> {
-            if !counts.contains(&0) {
-                // No product of two and no sum of three leaves this type.
-                let (mut low, mut high) = (start as i128, start as i128 + len as i128);
-                for axis in 0..2 {
-                    let reach = (counts[axis] - 1) as i128 * steps[axis] as i128;
-                    (low, high) = (low + reach.min(0), high + reach.max(0));
-                }
-                assert!(low >= 0 && high <= self.len as i128, "beyond the slice");
-            }
-            Places { memory: self, start, counts, steps, len }
-        }
-    }
-
-    /// Slices at the places of a grid, one after the other in hand.
-    pub(crate) struct Places<'a, T> {
-        memory: Memory<'a, T>,
-        start: usize,
-        counts: [usize; 2],
-        steps: [isize; 2],
-        len: usize,
     }
 
     impl<T> Places<'_, T> {
-        pub fn counts(&self) -> [usize; 2] {
-            self.counts
-        }
-
-        /// Elements of a slice.
-        pub fn len(&self) -> usize {
-            self.len
-        }
-
-        /// `len` elements of a slice, from `c` on.
+        /// Elements of a place's slice.
         #[inline(always)]
-        pub fn part(&mut self, place: [usize; 2], c: usize, len: usize) -> &mut [T] {
-            assert!(place[0] < self.counts[0] && place[1] < self.counts[1], "outside of the grid");
-            assert!(c <= self.len && len <= self.len - c, "beyond the slice");
-            let offset = |axis: usize| self.steps[axis].wrapping_mul(place[axis] as isize);
-            let at = self.start.wrapping_add_signed(offset(0).wrapping_add(offset(1))).wrapping_add(c);
-            // SAFETY: a place of the grid and elements of its slice, by the checks above: `Memory::places` has seen that all
-            // elements of all its slices lie in the memory. Nobody else has a reference into those, see `Memory::handle`.
+        pub(super) fn proven(&mut self, at: usize, len: usize) -> &mut [T] {
+            // SAFETY: `Places::part`, the only caller, gives elements of a place's slice; `Places::prove`, the only one to make a
+            // `Places`, has seen that all elements of all slices lie in the memory. Nobody else has a reference into those,
+            // see `Memory::handle`.
             unsafe { core::slice::from_raw_parts_mut(self.memory.start.add(at), len) }
         }
     }
@@ -127,17 +94,21 @@ mod shared {
 
 #[cfg(not(any(feature = "std", feature = "simd")))]
 pub(super) use exclusive::Memory;
-#[cfg(not(any(feature = "std", feature = "simd")))]
-pub(crate) use exclusive::Places;
 
 /// Elements that only the calling thread uses.
 #[cfg(not(any(feature = "std", feature = "simd")))]
 mod exclusive {
+    use super::Places;
+
     pub(in super::super) struct Memory<'a, T>(&'a mut [T]);
 
     impl<'a, T> Memory<'a, T> {
         pub fn new(slice: &'a mut [T]) -> Self {
             Memory(slice)
+        }
+
+        pub fn len(&self) -> usize {
+            self.0.len()
         }
 
         #[inline(always)]
@@ -167,35 +138,62 @@ mod exclusive {
             }
             Some(slices.map(|row| row.map(Option::unwrap_or_default)))
         }
-
-        pub fn places(self, start: usize, counts: [usize; 2], steps: [isize; 2], len: usize) -> Places<'a, T> {
-            Places { memory: self, start, counts, steps, len }
-        }
     }
 
-    /// Slices at the places of a grid, one after the other in hand.
-    pub(crate) struct Places<'a, T> {
+    impl<T> Places<'_, T> {
+        pub(super) fn proven(&mut self, at: usize, len: usize) -> &mut [T] {
+            self.memory.slice(at, len)
+        }
+    }
+}
+
+/// Slices at the places of a grid, one after the other in hand, proven to lie in the memory once instead of at every write.
+pub(crate) struct Places<'a, T> {
+    memory: Memory<'a, T>,
+    start: usize,
+    counts: [usize; 2],
+    steps: [isize; 2],
+    len: usize,
+}
+
+impl<'a, T> Places<'a, T> {
+    /// Slices of `len` elements at `start + i * steps[0] + j * steps[1]`, for `[i, j]` below `counts`.
+    #[inline(always)]
+    pub(super) fn prove(
         memory: Memory<'a, T>,
         start: usize,
         counts: [usize; 2],
         steps: [isize; 2],
         len: usize,
+    ) -> Places<'a, T> {
+        if !counts.contains(&0) {
+            // No product of two and no sum of three leaves this type.
+            let (mut low, mut high) = (start as i128, start as i128 + len as i128);
+            for axis in 0..2 {
+                let reach = (counts[axis] - 1) as i128 * steps[axis] as i128;
+                (low, high) = (low + reach.min(0), high + reach.max(0));
+            }
+            assert!(low >= 0 && high <= memory.len() as i128, "beyond the slice");
+        }
+        Places { memory, start, counts, steps, len }
     }
 
-    impl<T> Places<'_, T> {
-        pub fn counts(&self) -> [usize; 2] {
-            self.counts
-        }
+    pub fn counts(&self) -> [usize; 2] {
+        self.counts
+    }
 
-        pub fn len(&self) -> usize {
-            self.len
-        }
+    /// Elements of a slice.
+    pub fn len(&self) -> usize {
+        self.len
+    }
 
-        pub fn part(&mut self, place: [usize; 2], c: usize, len: usize) -> &mut [T] {
-            assert!(place[0] < self.counts[0] && place[1] < self.counts[1], "outside of the grid");
-            let offset = |axis: usize| self.steps[axis].wrapping_mul(place[axis] as isize);
-            let start = self.start.wrapping_add_signed(offset(0).wrapping_add(offset(1)));
-            &mut self.memory.slice(start, self.len)[c..][..len]
-        }
+    /// `len` elements of a slice, from `c` on.
+    #[inline(always)]
+    pub fn part(&mut self, place: [usize; 2], c: usize, len: usize) -> &mut [T] {
+        assert!(place[0] < self.counts[0] && place[1] < self.counts[1], "outside of the grid");
+        assert!(c <= self.len && len <= self.len - c, "beyond the slice");
+        let offset = |axis: usize| self.steps[axis].wrapping_mul(place[axis] as isize);
+        let at = self.start.wrapping_add_signed(offset(0).wrapping_add(offset(1))).wrapping_add(c);
+        self.proven(at, len)
     }
 }

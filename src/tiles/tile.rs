@@ -163,7 +163,7 @@ impl<T: Copy> Tile<'_, T> {
             [false, true] => start.wrapping_add_signed(reach(1)),
         };
         let steps = core::array::from_fn(|i| if turned[i] { strides[i].wrapping_neg() } else { strides[i] });
-        Some(self.memory.reborrow().places(start, counts, steps, len))
+        Some(Places::prove(self.memory.reborrow(), start, counts, steps, len))
     }
 
     /// Sets channels of one pixel.
@@ -206,7 +206,7 @@ impl<'a, T> Places<'a, T> {
         let strides = [counts[1] * len, len];
         let start = (0..2).filter(|&i| turned[i]).map(|i| strides[i] * (counts[i] - 1)).sum();
         let steps = core::array::from_fn(|i| if turned[i] { -(strides[i] as isize) } else { strides[i] as isize });
-        Memory::new(slice).places(start, counts, steps, len)
+        Places::prove(Memory::new(slice), start, counts, steps, len)
     }
 }
 

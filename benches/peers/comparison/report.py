@@ -6,6 +6,7 @@ import json
 import math
 import platform
 import re
+import statistics
 import subprocess
 from datetime import datetime, timezone
 from pathlib import Path
@@ -111,6 +112,12 @@ def summary(rows: list[Row]) -> list[str]:
                     f" {len(speeds)}); below 1.0 in {slower}, below {CLEARLY_SLOWER} in {clearly}"
                 )
     return lines
+
+
+def peak(rows: list[Row]) -> str:
+    """The FMA peak of a core, the median of all rows."""
+    peaks = [row["peak_flops"] / row["threads"] for row in rows]
+    return f", FMA peak {statistics.median(peaks) / 1e9:.0f} GFLOP/s a core" if peaks else ""
 
 
 def errors(rows: list[Row]) -> list[str]:
