@@ -26,7 +26,7 @@ kernels! {
     activation_forward: activation::Forward<'_, '_, Self>,
     activation_backward: activation::Backward<'_, '_, Self>,
     prelu_backward_slope: activation::Slopes<'_, '_, Self>,
-    conv_gemm_tile: conv::GemmTile<'_, '_, Self>,
+    conv_gemm_tile: conv::GemmTile<'_, '_, '_, Self>,
     conv_winograd: conv::WinogradTile<'_, '_, Self>,
     conv_transform_weights: conv::TransformWeights<'_, '_, Self>,
     conv_depthwise: conv::Depthwise<'_, '_, Self>,

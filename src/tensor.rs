@@ -124,6 +124,12 @@ impl<'a, T> View<'a, T> {
         (0..4).all(|i| index[i] < self.shape[i]).then(|| &self.data[self.at(index)])
     }
 
+    /// The images of one pixel each side by side in one: the batch as the width.
+    pub(crate) fn images_as_width(self) -> Self {
+        let View { data, shape: [n, h, w, c], strides: [image, row, column, channel] } = self;
+        View { data, shape: [w, h, n, c], strides: [column, row, image, channel] }
+    }
+
     /// Where an index lies in [`View::data`].
     #[inline(always)]
     pub(crate) fn at(&self, index: [usize; 4]) -> usize {
@@ -217,6 +223,12 @@ impl<'a, T> ViewMut<'a, T> {
     /// The slice that the view lies in.
     pub fn data_mut(&mut self) -> &mut [T] {
         self.data
+    }
+
+    /// As [`View::images_as_width`].
+    pub(crate) fn images_as_width(self) -> Self {
+        let ViewMut { data, shape: [n, h, w, c], strides: [image, row, column, channel] } = self;
+        ViewMut { data, shape: [w, h, n, c], strides: [column, row, image, channel] }
     }
 
     /// The slice, with the view's lifetime.

@@ -8,7 +8,7 @@ mod border;
 mod stretches;
 
 pub(crate) use border::Border;
-pub(crate) use stretches::Stretch;
+pub(crate) use stretches::{Stretch, Stretches};
 
 use crate::error::Error;
 use core::ops::Range;
@@ -124,6 +124,11 @@ impl Window {
     /// The axes, with the padding carried out for an input of this size.
     pub fn axes(&self, input: [usize; 2]) -> Result<[Axis; 2], Error> {
         self.check()?;
+        self.checked_axes(input)
+    }
+
+    /// As [`Window::axes`], of a window that was checked.
+    pub fn checked_axes(&self, input: [usize; 2]) -> Result<[Axis; 2], Error> {
         let axis = |i: usize| {
             let mut axis = Axis {
                 name: NAMES[i],

@@ -181,6 +181,11 @@ fn an_image_has_the_same_bits_alone_and_in_a_batch() {
         alone_and_in_a_batch::<f32>(level, [5, 4, 7], [x, y]);
         alone_and_in_a_batch::<f64>(level, [3, 6, 18], [y, x]);
     }
+    // Of one pixel: a batch's are taken together, and with many channels the sums of one are in chains.
+    for level in Level::available() {
+        alone_and_in_a_batch::<f32>(level, [1, 1, 67], [Form::Nhwc; 2]);
+        alone_and_in_a_batch::<f64>(level, [1, 1, 130], [Form::Nchw, Form::Nhwc]);
+    }
     // So large that a batch is cut in other places than an image.
     alone_and_in_a_batch::<f32>(Level::best(), [17, 23, 64], [Form::Nhwc; 2]);
     alone_and_in_a_batch::<f32>(Level::best(), [40, 37, 19], [Form::Nchw; 2]);

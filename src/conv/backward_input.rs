@@ -42,7 +42,7 @@ impl<T: Element> PackedBackwardInput<T> {
     /// [`Error::Shape`] where `dy`'s shape is not that of the output for an input of `dx`'s shape;
     /// [`Error::KernelTooLarge`], [`Error::Level`], [`Error::Workspace`], [`Error::OutOfMemory`], [`Error::Executor`].
     pub fn backward(&self, dy: View<T>, dx: ViewMut<T>, write: Write, run: Run<T>) -> Result<(), Error> {
-        let (axes, expected) = self.conv.axes(dx.shape())?;
+        let (axes, expected) = self.conv.checked_axes(dx.shape())?;
         dy.check("dy", expected)?;
         self.operator.run(&axes, dy, dx, &Epilogue::new().write(write), run)
     }

@@ -172,7 +172,7 @@ impl<T: Element> Op<T> for WeightsByGemm<'_, '_, T> {
                 s.call(Gemm {
                     a,
                     a_at: &a_at[..m],
-                    classes: &Plain { rows: m, k },
+                    classes: &Plain { rows: m, terms: 0..k },
                     most_rows: ROWS,
                     b,
                     panel_len: k * nr,

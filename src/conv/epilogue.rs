@@ -61,6 +61,11 @@ impl<T: Element> Epilogue<'_, T> {
         self.activation.check(y[3])
     }
 
+    /// As [`View::images_as_width`], for an output that is taken so.
+    pub(crate) fn images_as_width(&self) -> Self {
+        Epilogue { residual: self.residual.map(View::images_as_width), ..*self }
+    }
+
     /// The same as what a GEMM does before it stores its rows, which are these lines of pixels of a tile; `None` where the residual's
     /// channels are not contiguous. `starts` is room for a number a pixel.
     pub(crate) fn in_registers<'s>(

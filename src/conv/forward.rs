@@ -106,8 +106,13 @@ impl Conv2d {
     /// The axes for an input, and the output's shape.
     pub(super) fn axes(&self, x: [usize; 4]) -> Result<([Axis; 2], [usize; 4]), Error> {
         self.problem.check()?;
+        self.checked_axes(x)
+    }
+
+    /// As [`Conv2d::axes`], of a description that was checked when it was prepared.
+    pub(super) fn checked_axes(&self, x: [usize; 4]) -> Result<([Axis; 2], [usize; 4]), Error> {
         check_shape("x", [x[0], x[1], x[2], self.problem.inputs], x)?;
-        let axes = self.problem.window.axes([x[1], x[2]])?;
+        let axes = self.problem.window.checked_axes([x[1], x[2]])?;
         Ok((axes, [x[0], axes[0].output(x[1])?, axes[1].output(x[2])?, self.problem.outputs]))
     }
 
@@ -182,7 +187,7 @@ impl<T: Element> PackedConv2d<T> {
     /// As [`Conv2d::output_shape`]; [`Error::Shape`] for an output or a residual of another shape, [`Error::Length`] for
     /// an activation's parameters; [`Error::Level`], [`Error::Workspace`], [`Error::OutOfMemory`], [`Error::Executor`].
     pub fn forward(&self, x: View<T>, y: ViewMut<T>, epilogue: &Epilogue<T>, run: Run<T>) -> Result<(), Error> {
-        let (axes, expected) = self.conv.axes(x.shape())?;
+        let (axes, expected) = self.conv.checked_axes(x.shape())?;
         check_shape("y", expected, y.shape())?;
         self.operator.run(&axes, x, y, epilogue, run)
     }

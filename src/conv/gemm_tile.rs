@@ -13,20 +13,20 @@ use super::operator::{Operator, TileJob};
 use super::patches::Patches;
 use super::problem::TapClass;
 use crate::element::Element;
-use crate::gemm::{Classes, Finish, Gemm, MAX_ROWS, Plain, RegisterTile, Start};
+use crate::gemm::{Classes, Finish, Gemm, MAX_ROWS, Plain, RegisterTile, Start, chains};
 use crate::simd::{Op, Simd};
 use crate::tiles::Rows;
 use crate::window::Sampling;
 use core::ops::Range;
 
-pub struct GemmTile<'a, 'b, T>(pub(super) TileJob<'a, 'b, T>);
+pub struct GemmTile<'j, 'a, 'b, T>(pub(super) &'j mut TileJob<'a, 'b, T>);
 
-impl<T: Element> Op<T> for GemmTile<'_, '_, T> {
+impl<T: Element> Op<T> for GemmTile<'_, '_, '_, T> {
     type Out = ();
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, s: S) {
-        let TileJob { operator, axes, x, place, tile, .. } = &self.0;
+        let TileJob { operator, axes, x, place, tile, .. } = &*self.0;
         let p = &operator.plan.problem;
         let (class, sampling, first) = p.sample(axes, [x.shape()[1], x.shape()[2]], place);
         let [_, height, width, n] = tile.shape();
@@ -76,7 +76,7 @@ struct TileProblem<'a> {
 impl TileProblem<'_> {
     /// Patches of the image.
     #[inline(always)]
-    fn in_place<T: Element, S: Simd<T>>(&self, s: S, job: TileJob<T>) {
+    fn in_place<T: Element, S: Simd<T>>(&self, s: S, job: &mut TileJob<T>) {
         let x = job.x;
         // An axis of one pixel is never stepped along, so its stride may be any number: here it is none.
         let strides = [1, 2].map(|i| if x.shape()[i] > 1 { x.strides()[i] } else { 0 });
@@ -93,46 +93,62 @@ impl TileProblem<'_> {
 
     /// Patches of a copy.
     #[inline(always)]
-    fn by_band<T: Element, S: Simd<T>>(&self, s: S, job: TileJob<T>) {
+    fn by_band<T: Element, S: Simd<T>>(&self, s: S, job: &mut TileJob<T>) {
         let band = Band::new(self.sampling, self.first, self.count);
         let channels = self.channels.len();
-        let (copy, scratch) = job.scratch.split_at_mut(job.operator.plan.copy_len());
+        let (copy, scratch) = core::mem::take(&mut job.scratch).split_at_mut(job.operator.plan.copy_len());
         band.copy(&job.x, job.place[0].start, self.channels.clone(), copy);
         let sampling = &band.sampling(self.sampling, self.first);
         let strides = [band.width() * channels, channels];
         let patches = Patches { sampling, first: [0; 2], count: self.count, origin: 0, strides, channels };
-        self.multiply(s, &patches, copy, TileJob { scratch, ..job });
+        job.scratch = scratch;
+        self.multiply(s, &patches, copy, job);
     }
 
     /// All terms at once, into the output where its channels are contiguous.
     #[inline(always)]
-    fn multiply<T: Element, S: Simd<T>>(&self, s: S, patches: &Patches, data: &[T], job: TileJob<T>) {
-        let TileJob { operator, epilogue, place, tile, scratch, .. } = job;
-        let (mut a_at, mut c_at, mut more) = ([0; MAX_ROWS], [0; MAX_ROWS], [0; MAX_ROWS]);
+    fn multiply<T: Element, S: Simd<T>>(&self, s: S, patches: &Patches, data: &[T], job: &mut TileJob<T>) {
+        let TileJob { operator, epilogue, place, tile, scratch, is_joined, .. } = job;
         let m = self.count[0] * self.count[1];
-        patches.starts(&mut a_at[..m]);
-        let a = A { data, starts: &a_at[..m], classes: patches, most_rows: strip_rows::<T>(patches), term: 0 };
+        let (mut few, mut many);
+        let starts: &mut [usize] = if m <= FEW {
+            few = [0; 3 * FEW];
+            &mut few
+        } else {
+            many = [0; 3 * MAX_ROWS];
+            &mut many
+        };
+        let (a_at, starts) = starts.split_at_mut(m);
+        let (c_at, more) = starts.split_at_mut(m);
+        patches.starts(a_at);
+        let a = A { data, starts: a_at, classes: patches, most_rows: strip_rows::<T>(patches), term: 0 };
         let bias = operator.bias().map(|bias| &bias[place[3].range()]);
         let start = bias.map_or(Start::Zero, Start::Bias);
-        if let Some(finish) = epilogue.in_registers(place, patches.lines(), &mut more[..m])
-            && let Some(mut rows) = tile.rows(&mut c_at[..m], patches.lines())
+        let joined = *is_joined && m > 1;
+        if !joined
+            && let Some(finish) = epilogue.in_registers(place, patches.lines(), &mut more[..m])
+            && let Some(mut rows) = tile.rows(c_at, patches.lines())
         {
             return self.product(s, operator, a, C { rows: &mut rows, start, finish: &finish });
         }
         let (sums, buffer) = scratch.split_at_mut(m * self.n);
         (0..m).for_each(|i| c_at[i] = i * self.n);
-        let rows = &mut Rows::new(sums, &c_at[..m], self.n);
-        self.product(s, operator, a, C { rows, start, finish: &Finish::NOTHING });
+        if joined {
+            self.product_in_chains(s, operator, a, (sums, c_at), (bias.unwrap_or_default(), &more[..m]));
+        } else {
+            let rows = &mut Rows::new(sums, c_at, self.n);
+            self.product(s, operator, a, C { rows, start, finish: &Finish::NOTHING });
+        }
         let pixels = patches.lines().flat_map(|(oy, oxs)| oxs.map(move |ox| [0, oy, ox]));
         for (pixel, sums) in pixels.zip(sums.chunks_exact_mut(self.n)) {
-            epilogue.finish(s, (place, &mut *tile), pixel, 0, sums, buffer);
+            epilogue.finish(s, (place, &mut **tile), pixel, 0, sums, buffer);
         }
     }
 
     /// Block by block of terms: patches are copied, multiplied and added to sums in scratch memory, which the epilogue then
     /// finishes pixel by pixel.
     #[inline(always)]
-    fn by_blocks<T: Element, S: Simd<T>>(&self, s: S, job: TileJob<T>) {
+    fn by_blocks<T: Element, S: Simd<T>>(&self, s: S, job: &mut TileJob<T>) {
         let TileJob { operator, x, epilogue, place, tile, scratch, .. } = job;
         let (plan, inputs) = (&operator.plan, self.channels.len());
         let [height, width] = self.count;
@@ -165,13 +181,40 @@ impl TileProblem<'_> {
                 crate::gemm::matrixmultiply([m, k, n], (a, k), (b, columns), (sums, n));
                 continue;
             }
-            let classes = &Plain { rows: m, k };
+            let classes = &Plain { rows: m, terms: 0..k };
             let a = A { data: a, starts: &a_at[..m], classes, most_rows: MAX_ROWS, term };
             let rows = &mut Rows::new(sums, &c_at[..m], n);
             self.product(s, operator, a, C { rows, start: Start::C, finish: &Finish::NOTHING });
         }
         for (i, sums) in sums.chunks_exact_mut(n).enumerate() {
-            epilogue.finish(s, (place, &mut *tile), [0, i / width, i % width], 0, sums, buffer);
+            epilogue.finish(s, (place, &mut **tile), [0, i / width, i % width], 0, sums, buffer);
+        }
+    }
+
+    /// The product of A and the weights plus bias, as that of each row alone would be, to the bit: chain by chain of terms, panel by
+    /// panel, which is the order of the weights.
+    fn product_in_chains<T: Element, S: Simd<T>>(
+        &self,
+        s: S,
+        operator: &Operator<T>,
+        a: A<T>,
+        (sums, c_at): (&mut [T], &[usize]),
+        bias: (&[T], &[usize]),
+    ) {
+        let (m, columns) = (a.starts.len(), RegisterTile::new::<T>(operator.plan.level()).columns);
+        let chains = chains(self.channels.len());
+        let columns = if chains[0].is_empty() { self.n } else { columns };
+        for first in (0..self.n).step_by(columns) {
+            let (column, n) = (self.column + first, columns.min(self.n - first));
+            let some = TileProblem { column, n, channels: self.channels.clone(), ..*self };
+            let chains = chains.iter().filter(|terms| !terms.is_empty()).cloned();
+            for (i, terms) in chains.enumerate() {
+                let addend = (i == 0 && !bias.0.is_empty()).then_some((&bias.0[first..], bias.1));
+                let finish = &Finish { addend, accumulates: i > 0, ..Finish::NOTHING };
+                let rows = &mut Rows::new(&mut sums[first..], c_at, some.n);
+                let a = A { classes: &Plain { rows: m, terms }, ..a };
+                some.product(s, operator, a, C { rows, start: Start::Zero, finish });
+            }
         }
     }
 
@@ -197,7 +240,11 @@ impl TileProblem<'_> {
     }
 }
 
+/// Pixels of a small tile: it does not pay for lists of [`MAX_ROWS`].
+const FEW: usize = 16;
+
 /// The rows of A.
+#[derive(Clone, Copy)]
 struct A<'a, T> {
     data: &'a [T],
     starts: &'a [usize],

@@ -134,9 +134,13 @@ impl<T: Element> Operator<T> {
         epilogue: &Epilogue<T>,
         run: Run<T>,
     ) -> Result<(), Error> {
-        let (plan, shape) = (&self.plan, y.shape());
+        let plan = &self.plan;
         run.prepared_for(plan.level())?;
-        epilogue.check(shape)?;
+        epilogue.check(y.shape())?;
+        let (is_joined, joined) = (plan.joins_images(&x), epilogue.images_as_width());
+        let (x, y, epilogue) =
+            if is_joined { (x.images_as_width(), y.images_as_width(), &joined) } else { (x, y, epilogue) };
+        let shape = y.shape();
         let grid = match plan.algorithm() {
             Algorithm::Depthwise => depthwise::grid(&plan.problem, axes, &x, shape, &plan.blocking, plan.lanes()),
             Algorithm::Winograd => plan.winograd_grid(shape),
@@ -145,11 +149,11 @@ impl<T: Element> Operator<T> {
         let pixels = shape[0].saturating_mul(shape[1]).saturating_mul(shape[2]);
         let work = pixels.saturating_mul(plan.problem.terms()).saturating_mul(plan.problem.outputs);
         run.for_each_turn(grid, Tile::new(y), plan.scratch_len(), work, |Turn { place, before }, tile, scratch| {
-            let job = TileJob { operator: self, axes, x, epilogue, place, before, tile, scratch };
+            let mut job = TileJob { operator: self, axes, x, epilogue, place, before, tile, scratch, is_joined };
             match plan.algorithm() {
                 Algorithm::Winograd => T::conv_winograd(plan.level(), WinogradTile(job)),
                 Algorithm::Depthwise => T::conv_depthwise(plan.level(), Depthwise(job)),
-                _ => T::conv_gemm_tile(plan.level(), GemmTile(job)),
+                _ => T::conv_gemm_tile(plan.level(), GemmTile(&mut job)),
             }
         })
     }
@@ -166,6 +170,8 @@ pub(super) struct TileJob<'a, 'b, T> {
     pub before: Option<&'a Box4>,
     pub tile: &'a mut Tile<'b, T>,
     pub scratch: &'a mut [T],
+    /// Whether the pixels are images of a batch, whose bits depend on nothing but the image.
+    pub is_joined: bool,
 }
 
 fn check_bias<T>(p: &Problem, bias: Option<&[T]>) -> Result<(), Error> {

@@ -7,7 +7,7 @@
 //! Pixels that have the same taps inside the image form a class; what lies in the padding is left out of their sums.
 
 use crate::gemm::{Classes, Segment};
-use crate::window::Sampling;
+use crate::window::{Sampling, Stretches};
 use core::ops::Range;
 
 /// The most segments of a class: they lie on the stack.
@@ -28,14 +28,14 @@ pub(super) struct Patches<'a> {
 
 impl Patches<'_> {
     /// The tile's pixels in the order of the classes: a row, and some columns of it.
-    pub fn lines(&self) -> impl Iterator<Item = (usize, Range<usize>)> + Clone {
-        let [rows, columns] = self.sampling;
-        let (first, count) = (self.first, self.count);
-        rows.stretches(first[0], count[0]).flat_map(move |row| {
-            columns
-                .stretches(first[1], count[1])
-                .flat_map(move |column| row.outputs.clone().map(move |oy| (oy, column.outputs.clone())))
-        })
+    pub fn lines(&self) -> Lines<'_> {
+        let (rows, columns) = (self.stretches(0), self.sampling[1].stretches(0, 0));
+        Lines { patches: self, rows, columns, row: 0..0, column: 0..0, oys: 0..0 }
+    }
+
+    /// The outputs along an axis.
+    fn stretches(&self, axis: usize) -> Stretches {
+        self.sampling[axis].stretches(self.first[axis], self.count[axis])
     }
 
     /// Where the first tap of each pixel lies, in the order of [`Patches::lines`]; in the padding that is before the image,
@@ -79,11 +79,42 @@ impl Patches<'_> {
     }
 
     fn each_with(&self, segments: &mut [Segment], f: &mut dyn FnMut(usize, &[Segment])) {
-        let [rows, columns] = self.sampling;
-        for row in rows.stretches(self.first[0], self.count[0]) {
-            for column in columns.stretches(self.first[1], self.count[1]) {
+        for row in self.stretches(0) {
+            for column in self.stretches(1) {
                 let n = self.segments(row.taps.clone(), column.taps, segments);
                 f(row.outputs.len() * column.outputs.len(), &segments[..n]);
+            }
+        }
+    }
+}
+
+/// See [`Patches::lines`].
+#[derive(Clone)]
+pub(super) struct Lines<'a> {
+    patches: &'a Patches<'a>,
+    rows: Stretches,
+    columns: Stretches,
+    /// The stretches in hand, and the rows of the first one that are left in the second.
+    row: Range<usize>,
+    column: Range<usize>,
+    oys: Range<usize>,
+}
+
+impl Iterator for Lines<'_> {
+    type Item = (usize, Range<usize>);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(oy) = self.oys.next() {
+                return Some((oy, self.column.clone()));
+            }
+            match self.columns.next() {
+                Some(column) => (self.column, self.oys) = (column.outputs, self.row.clone()),
+                None => {
+                    self.row = self.rows.next()?.outputs;
+                    self.columns = self.patches.stretches(1);
+                }
             }
         }
     }

@@ -186,6 +186,12 @@ impl Plan {
         p.reach(0, 1).saturating_mul(p.reach(1, 1)).saturating_mul(p.inputs_per_group())
     }
 
+    /// Whether images of one pixel are taken together, as the pixels of one, so that weights are read once for all of them.
+    pub(super) fn joins_images<T>(&self, x: &View<T>) -> bool {
+        let is_pointwise = self.algorithm == Algorithm::Pointwise && self.problem.window.stride == [1, 1];
+        is_pointwise && matches!(x.shape(), [n, 1, 1, _] if n > 1) && self.source(x) != Source::Copies
+    }
+
     /// Where a run finds the rows of A.
     pub(super) fn source<T>(&self, x: &View<T>) -> Source {
         let (p, [_, _, _, channels]) = (&self.problem, x.shape());

@@ -133,6 +133,7 @@ impl Problem {
     }
 
     /// The class and the samplings of a tile of outputs, and the sampling's number of the tile's first output.
+    #[inline]
     pub fn sample(&self, axes: &[Axis; 2], input: [usize; 2], tile: &Box4) -> (TapClass, [Sampling; 2], [usize; 2]) {
         let sampling = |i: usize| {
             if self.transposed {

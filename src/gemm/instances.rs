@@ -35,7 +35,7 @@ impl<T: Element> MicroKernel<T> {
         let tile = RegisterTile::new::<T>(level);
         let narrow = (1..=narrow_rows(tile.rows)).map(|rows| (rows, tile.columns / 2));
         let tall = narrow.chain((1..=tile.rows).map(|rows| (rows, tile.columns)));
-        let wide = [(1, 4 * tile.columns), (2, 3 * tile.columns), (3, 2 * tile.columns)];
+        let wide = [(2, 3 * tile.columns), (3, 2 * tile.columns)];
         tall.chain(wide).filter(|&(_, columns)| columns > 0).map(|size| Self::new(level, size, k)).collect()
     }
 
@@ -64,7 +64,7 @@ impl<T: Element> MicroKernel<T> {
             Gemm {
                 a: &self.a,
                 a_at: &self.a_at,
-                classes: &Plain { rows: self.a_at.len(), k: self.k },
+                classes: &Plain { rows: self.a_at.len(), terms: 0..self.k },
                 most_rows: self.rows,
                 b: &self.b,
                 panel_len: self.k * nr,

@@ -8,6 +8,7 @@ use crate::activation::Activation;
 use crate::element::Element;
 use crate::simd::{Op, Simd};
 use crate::tiles::Rows;
+use core::ops::Range;
 
 /// The rows of A, in classes that share their segments. All classes together have the rows in their order.
 pub(crate) trait Classes {
@@ -15,15 +16,16 @@ pub(crate) trait Classes {
     fn each(&self, f: &mut dyn FnMut(usize, &[Segment]));
 }
 
-/// One class, one segment: a plain matrix with rows of `k` elements.
+/// One class, one segment: a plain matrix, or some of its columns.
 pub(crate) struct Plain {
     pub rows: usize,
-    pub k: usize,
+    pub terms: Range<usize>,
 }
 
 impl Classes for Plain {
     fn each(&self, f: &mut dyn FnMut(usize, &[Segment])) {
-        f(self.rows, &[Segment { len: self.k, a: 0, b: 0 }]);
+        let Range { start, end } = self.terms;
+        f(self.rows, &[Segment { len: end - start, a: start, b: start }]);
     }
 }
 
@@ -57,8 +59,8 @@ impl<T: Element> Op<T> for Gemm<'_, '_, T> {
         let most = if self.n <= S::LANES { narrow_rows(rows(S::REGISTERS)) } else { rows(S::REGISTERS) };
         let most = most.min(self.most_rows).max(1);
         let panels = self.n.div_ceil(nr);
-        // Groups of even size. Few rows use B but once: nothing is gained by keeping it.
-        let group = if panels_at_a_time(a_at.len()) > 1 { panels } else { self.group };
+        // Groups of even size.
+        let group = if a_at.len() < FEW_ROWS { panels } else { self.group };
         let groups = panels.div_ceil(group.max(1));
         for g in 0..groups {
             let (first, end) = (panels * g / groups, panels * (g + 1) / groups);
@@ -120,6 +122,9 @@ impl<T: Element> Op<T> for Gemm<'_, '_, T> {
     }
 }
 
+/// Fewer rows use B but once: a strip takes them all.
+const FEW_ROWS: usize = 4;
+
 /// `m` rows in strips of even height, at most `most`: 16 rows run as 6 + 5 + 5, never as 6 + 6 + 4. The higher strips come first:
 /// each height, and its rows.
 #[inline(always)]
@@ -165,8 +170,9 @@ mod tests {
         let nr = tile.columns;
         for m in 1..=2 * tile.rows + 1 {
             for n in (1..=nr).chain([nr + 1, 2 * nr, 2 * nr + 3]) {
-                for k in [0, 1, 7] {
-                    let a = integers::<T>(3 * m + 20, m);
+                // A row alone has its sums in chains, if it has enough terms.
+                for &k in if m == 1 { &[0, 1, 7, 64, 131][..] } else { &[0, 1, 7] } {
+                    let a = integers::<T>(3 * m + 12 + k, m);
                     let a_at: Vec<usize> = (0..m).map(|i| (i * 37 + 1) % (3 * m + 12)).collect();
                     let (b, bias) = (integers::<T>(k * n, n), integers::<T>(n, 5));
                     let mut panels = vec![T::from_f64(f64::NAN); packed_len(k, n, nr).unwrap()];
@@ -181,7 +187,7 @@ mod tests {
                             Gemm {
                                 a: &a,
                                 a_at: &a_at,
-                                classes: &Plain { rows: m, k },
+                                classes: &Plain { rows: m, terms: 0..k },
                                 most_rows: m,
                                 b: &panels,
                                 panel_len: k * nr,

@@ -66,10 +66,24 @@ pub(super) struct Strips<'a, 'c, T> {
     pub finish: &'a Finish<'a, T>,
 }
 
-/// One to three rows do not keep the units busy: they take several panels at a time.
+/// Two or three rows do not keep the units busy: they take several panels at a time. (One row has its sums in chains instead, and
+/// reads one stream of weights: it waits for nothing but memory.)
 #[inline(always)]
 pub(super) fn panels_at_a_time(rows: usize) -> usize {
-    [1, 4, 3, 2].get(rows).copied().unwrap_or(1)
+    [1, 1, 3, 2].get(rows).copied().unwrap_or(1)
+}
+
+/// Chains of the sum of a row that is alone in its strip: its additions would wait for each other in one.
+const CHAINS: usize = 4;
+
+/// Terms that are not worth more than one chain.
+const SHORT: usize = 64;
+
+/// The terms of each chain of a segment of so many, which are summed each on its own, and then one after the other.
+#[inline(always)]
+pub(crate) fn chains(len: usize) -> [Range<usize>; CHAINS] {
+    let quarter = if len < SHORT { 0 } else { len / CHAINS };
+    from_fn(|i| i * quarter..if i + 1 < CHAINS { (i + 1) * quarter } else { len })
 }
 
 /// Runs strips of at most [`rows`] rows.
@@ -90,7 +104,6 @@ pub(super) fn strips<T: Element, S: Simd<T>>(s: S, t: &mut Strips<T>) {
     if panels > 1 && all >= panels * nr {
         t.n = all / (panels * nr) * (panels * nr);
         match panels {
-            4 => tiles!(8: 1),
             3 => tiles!(6: 2),
             _ => tiles!(4: 3),
         }
@@ -143,6 +156,7 @@ impl<T: Element, const ROWS: usize, const VECTORS: usize> Op<T> for Tiles<'_, '_
             if let Start::C = t.start {
                 unrolled!(i in 0..ROWS, { acc[i] = load(s, c.row(i), whole); });
             }
+            let mut sums = [[s.splat(T::ZERO); VECTORS]; CHAINS];
             let panels = &t.b[first / nr * t.panel_len..];
             for segment in t.segments {
                 // Cut to length here, walked by `zip`: no bounds check is left in the loop below. An index instead of
@@ -150,7 +164,26 @@ impl<T: Element, const ROWS: usize, const VECTORS: usize> Op<T> for Tiles<'_, '_
                 let len = segment.len;
                 let a: [&[T]; ROWS] = from_fn(|i| &t.a[a_at[i].wrapping_add(segment.a)..][..len]);
                 let from = segment.b * nr;
-                if VECTORS <= 2 {
+                if ROWS == 1 {
+                    // In chains, which follow each other in memory. The last one may be longer.
+                    let (of, b) = (chains(len), &panels[from..][..len * nr]);
+                    let shared = of[0].len();
+                    let a: [&[T]; CHAINS] = from_fn(|i| &a[0][of[i].clone()]);
+                    let mut b: [_; CHAINS] = from_fn(|i| b[of[i].start * nr..].chunks_exact(nr));
+                    for k in 0..shared {
+                        unrolled!(i in 0..CHAINS, {
+                            let (a, b) = (s.splat(a[i][k]), b[i].next().expect("as many rows of B as terms"));
+                            unrolled!(v in 0..VECTORS, {
+                                sums[i][v] = s.mul_add(a, s.load(&b[v * lanes..]), sums[i][v]);
+                            });
+                        });
+                    }
+                    for (&a, b) in a[CHAINS - 1][shared..].iter().zip(&mut b[CHAINS - 1]) {
+                        unrolled!(v in 0..VECTORS, {
+                            sums[CHAINS - 1][v] = s.mul_add(s.splat(a), s.load(&b[v * lanes..]), sums[CHAINS - 1][v]);
+                        });
+                    }
+                } else if VECTORS <= 2 {
                     // Tall: both vectors of B stay in registers, A comes one by one.
                     for (k, b) in (0..len).zip(panels[from..][..len * nr].chunks_exact(nr)) {
                         s.prefetch(ahead.wrapping_add(ahead_at));
@@ -164,7 +197,7 @@ impl<T: Element, const ROWS: usize, const VECTORS: usize> Op<T> for Tiles<'_, '_
                 } else {
                     // Wide: all of A stays in registers, B comes one by one. The order above would need a register too
                     // many.
-                    let mut b: [_; 4] = from_fn(|p| {
+                    let mut b: [_; 3] = from_fn(|p| {
                         let p = p.min(VECTORS / 2 - 1);
                         panels[p * t.panel_len + from..][..len * nr].chunks_exact(nr)
                     });
@@ -180,9 +213,14 @@ impl<T: Element, const ROWS: usize, const VECTORS: usize> Op<T> for Tiles<'_, '_
                                     acc[i][2 * p + v] = s.mul_add(a[i], b, acc[i][2 * p + v]);
                                 });
                             }, 0 1);
-                        }, 0 1 2 3);
+                        }, 0 1 2);
                     }
                 }
+            }
+            if ROWS == 1 {
+                unrolled!(v in 0..VECTORS, {
+                    unrolled!(i in 0..CHAINS, { acc[0][v] = s.add(acc[0][v], sums[i][v]); });
+                });
             }
             if let Some((data, starts)) = t.finish.addend {
                 unrolled!(i in 0..ROWS, {

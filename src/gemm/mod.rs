@@ -27,5 +27,5 @@ pub use instances::MicroKernel;
 pub(crate) use macro_kernel::{Activate, Classes, Gemm, Plain};
 #[cfg(feature = "simd")]
 pub(crate) use matrixmultiply::gemm as matrixmultiply;
-pub(crate) use micro_kernel::{Segment, Start};
+pub(crate) use micro_kernel::{Segment, Start, chains};
 pub(crate) use pack::{pack, packed_len};

@@ -51,7 +51,7 @@ pub(crate) struct Job<O> {
 
 impl<O: Outputs> Job<O> {
     /// Runs `f(turn, tile, scratch)` for every box of the grid on the calling thread.
-    fn serial<T>(mut self, scratch: &mut [T], f: impl Fn(Turn, &mut O, &mut [T])) {
+    fn serial<T>(&mut self, scratch: &mut [T], f: impl Fn(Turn, &mut O, &mut [T])) {
         let mut before = None;
         for i in 0..self.grid.count() {
             let place = self.grid.get(i);
@@ -63,7 +63,12 @@ impl<O: Outputs> Job<O> {
 
     /// Runs `f(turn, tile, scratch)` once for every box of the grid. `scratch` has `workers * scratch_len` elements.
     #[cfg(not(any(feature = "std", feature = "simd")))]
-    pub fn run<T>(self, scratch: &mut [T], _: &dyn Executor, f: impl Fn(Turn, &mut O, &mut [T])) -> Result<(), Error> {
+    pub fn run<T>(
+        mut self,
+        scratch: &mut [T],
+        _: &dyn Executor,
+        f: impl Fn(Turn, &mut O, &mut [T]),
+    ) -> Result<(), Error> {
         self.serial(scratch, f);
         Ok(())
     }
@@ -71,7 +76,7 @@ impl<O: Outputs> Job<O> {
     /// Runs `f(turn, tile, scratch)` once for every box of the grid. `scratch` has `workers * scratch_len` elements.
     #[cfg(any(feature = "std", feature = "simd"))]
     pub fn run<T: Send>(
-        self,
+        mut self,
         scratch: &mut [T],
         executor: &dyn Executor,
         f: impl Fn(Turn, &mut O, &mut [T]) + Sync,

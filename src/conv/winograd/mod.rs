@@ -200,7 +200,7 @@ impl<T: Element> Op<T> for WinogradTile<'_, '_, T> {
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, s: S) {
-        let TileJob { operator, axes, x, epilogue, place, before, tile, scratch } = self.0;
+        let TileJob { operator, axes, x, epilogue, place, before, tile, scratch, .. } = self.0;
         let p = &operator.plan.problem;
         let Some(winograd) = &operator.plan.winograd else { return };
         let (class, sampling, first) = p.sample(axes, [x.shape()[1], x.shape()[2]], place);
