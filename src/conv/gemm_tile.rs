@@ -168,7 +168,7 @@ impl TileProblem<'_> {
             let k = block.taps.len() * block.channels.len();
             let term = block.taps.start * inputs + block.channels.start;
             let channels = self.channels.start + block.channels.start..self.channels.start + block.channels.end;
-            let patches = Im2col { x: &x, image: place[0].start, channels, taps: block.taps, sampling: self.sampling };
+            let patches = Im2col { x, image: place[0].start, channels, taps: block.taps, sampling: self.sampling };
             let mut a_at = [0; MAX_ROWS];
             for i in 0..m {
                 a_at[i] = i * k;
