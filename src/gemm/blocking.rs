@@ -36,6 +36,12 @@ pub(super) const fn rows(registers: usize) -> usize {
     (registers - 4) / 2
 }
 
+/// Rows of a register tile of three vectors, where one of two has `rows`: as many accumulators, and the third vector of B takes the
+/// register to spare.
+pub(super) const fn wide_rows(rows: usize) -> usize {
+    2 * rows / 3
+}
+
 /// Rows of a register tile of one vector, where one of two has `rows`: as many accumulators, but no more rows than a tile ever
 /// has.
 pub(super) const fn narrow_rows(rows: usize) -> usize {

@@ -1,7 +1,7 @@
 //! Every instance of the micro-kernel by its size, so that each can be measured alone: the compiler may ruin one, and leave
 //! the others as they are.
 
-use super::blocking::{RegisterTile, narrow_rows};
+use super::blocking::{RegisterTile, narrow_rows, wide_rows};
 use super::{Finish, Gemm, Plain, Start};
 use crate::element::Element;
 use crate::simd::Level;
@@ -30,13 +30,18 @@ pub struct MicroKernel<T> {
 const STRIPS: usize = 8;
 
 impl<T: Element> MicroKernel<T> {
-    /// All instances of a level: one vector wide, a panel, and for few rows several panels.
+    /// All instances of a level: one vector wide, a panel, a panel and a vector, and for few rows several panels.
     pub fn all(level: Level, k: usize) -> Vec<MicroKernel<T>> {
         let tile = RegisterTile::new::<T>(level);
         let narrow = (1..=narrow_rows(tile.rows)).map(|rows| (rows, tile.columns / 2));
         let tall = narrow.chain((1..=tile.rows).map(|rows| (rows, tile.columns)));
         let wide = [(2, 3 * tile.columns), (3, 2 * tile.columns)];
-        tall.chain(wide).filter(|&(_, columns)| columns > 0).map(|size| Self::new(level, size, k)).collect()
+        let joined = (4..=wide_rows(tile.rows)).map(|rows| (rows, 3 * tile.columns / 2));
+        tall.chain(joined)
+            .chain(wide)
+            .filter(|&(_, columns)| columns > 0)
+            .map(|size| Self::new(level, size, k))
+            .collect()
     }
 
     fn new(level: Level, (rows, columns): (usize, usize), k: usize) -> Self {

@@ -1,7 +1,7 @@
 //! The loops around the micro-kernel: groups of panels of B outside, so that one stays in the second-level cache, strips
 //! of A inside, so that one stays in the first.
 
-use super::blocking::{narrow_rows, rows};
+use super::blocking::{narrow_rows, rows, wide_rows};
 use super::finish::Finish;
 use super::micro_kernel::{Ahead, Segment, Start, Strips, panels_at_a_time, strips};
 use crate::activation::Activation;
@@ -56,7 +56,12 @@ impl<T: Element> Op<T> for Gemm<'_, '_, T> {
     fn run<S: Simd<T>>(self, s: S) {
         let Gemm { a, a_at, classes, b, panel_len, c, start, finish, .. } = self;
         let nr = 2 * S::LANES;
-        let most = if self.n <= S::LANES { narrow_rows(rows(S::REGISTERS)) } else { rows(S::REGISTERS) };
+        let most = match self.n {
+            n if n <= S::LANES => narrow_rows(rows(S::REGISTERS)),
+            // The last three vectors fit into one tile, and there are not many before them.
+            n if n > nr && n < 3 * nr && (1..=S::LANES).contains(&(n % nr)) => wide_rows(rows(S::REGISTERS)),
+            _ => rows(S::REGISTERS),
+        };
         let most = most.min(self.most_rows).max(1);
         let panels = self.n.div_ceil(nr);
         // Groups of even size.

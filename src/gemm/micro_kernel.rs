@@ -7,7 +7,7 @@
 //! The terms of a sum come in segments: stretches that are contiguous in every row of A, times as many rows of B. So an
 //! image is read in place, and a tap that lies in the padding is a segment less.
 
-use super::blocking::rows;
+use super::blocking::{rows, wide_rows};
 use super::finish::Finish;
 use crate::activation::Bounds;
 use crate::element::Element;
@@ -119,15 +119,19 @@ pub(super) fn strips<T: Element, S: Simd<T>>(s: S, t: &mut Strips<T>) {
         }
         t.advance(nr, all - t.n);
     }
-    // A last panel of one vector does not compute the second.
+    // A last panel of one vector does not compute the second. Where there is room it joins the panel before it.
     let rest = t.n;
     let narrow = if rest % nr <= S::LANES { rest % nr } else { 0 };
-    if rest > narrow {
-        t.n = rest - narrow;
+    let joins = narrow > 0 && rest > nr && (4..=wide_rows(rows(S::REGISTERS))).contains(&t.height);
+    let last = if joins { nr + narrow } else { narrow };
+    if rest > last {
+        t.n = rest - last;
         tiles!(2: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14);
-        t.advance(nr, narrow);
+        t.advance(nr, last);
     }
-    if t.n > 0 {
+    if joins {
+        tiles!(3: 4, 5, 6, 7, 8, 9);
+    } else if t.n > 0 {
         tiles!(1: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14);
     }
 }
@@ -211,17 +215,20 @@ impl<T: Element, const ROWS: usize, const VECTORS: usize> Op<T> for Tiles<'_, '_
                             sums[CHAINS - 1][v] = s.mul_add(s.splat(a), s.load(&b[v * lanes..]), sums[CHAINS - 1][v]);
                         });
                     }
-                } else if VECTORS <= 2 {
-                    // Tall: both vectors of B stay in registers, A comes one by one.
-                    for (k, b) in (0..len).zip(panels[from..][..len * nr].chunks_exact(nr)) {
+                } else if VECTORS <= 3 {
+                    // Tall: the vectors of B stay in registers, A comes one by one. A third vector is the next panel's.
+                    let next = if VECTORS == 3 { t.panel_len } else { 0 };
+                    let (b, last) = (&panels[from..][..len * nr], &panels[next + from..][..len * nr]);
+                    for ((k, b), last) in (0..len).zip(b.chunks_exact(nr)).zip(last.chunks_exact(nr)) {
                         s.prefetch(ahead.wrapping_add(ahead_at));
                         ahead_at += step;
                         if lanes * size_of::<T>() == LINE {
                             unrolled!(v in 0..VECTORS, {
-                                s.prefetch(b.as_ptr().wrapping_add(SOON * nr + v * lanes));
+                                let b = if v < 2 { &b[v * lanes..] } else { last };
+                                s.prefetch(b.as_ptr().wrapping_add(SOON * nr));
                             });
                         }
-                        let b: [S::V; VECTORS] = from_fn(|v| s.load(&b[v * lanes..]));
+                        let b: [S::V; VECTORS] = from_fn(|v| s.load(if v < 2 { &b[v * lanes..] } else { last }));
                         unrolled!(i in 0..ROWS, {
                             let a = s.splat(a[i][k]);
                             unrolled!(v in 0..VECTORS, { acc[i][v] = s.mul_add(a, b[v], acc[i][v]); });
