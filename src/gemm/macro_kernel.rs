@@ -3,7 +3,8 @@
 
 use super::blocking::{narrow_rows, rows, wide_rows};
 use super::finish::Finish;
-use super::micro_kernel::{Ahead, Segment, Start, Strips, panels_at_a_time, strips};
+use super::micro_kernel::{Segment, Start};
+use super::strips::{Ahead, Strips, panels_at_a_time, strips};
 use crate::activation::Activation;
 use crate::element::Element;
 use crate::simd::{Op, Simd};

@@ -7,12 +7,10 @@
 //! The terms of a sum come in segments: stretches that are contiguous in every row of A, times as many rows of B. So an
 //! image is read in place, and a tap that lies in the padding is a segment less.
 
-use super::blocking::{rows, wide_rows};
-use super::finish::Finish;
+use super::strips::Strips;
 use crate::activation::Bounds;
 use crate::element::Element;
 use crate::simd::{Op, Simd, unrolled};
-use crate::tiles::Rows;
 use core::array::from_fn;
 use core::ops::Range;
 
@@ -36,43 +34,6 @@ pub(crate) enum Start<'a, T> {
     C,
 }
 
-/// What will be wanted next, most often of B: a line is fetched for each term of a sum.
-pub(super) struct Ahead<'a, T> {
-    pub b: &'a [T],
-    /// How far it was fetched.
-    pub at: usize,
-    /// Elements from a fetch to the next.
-    pub step: usize,
-}
-
-/// Rows of A, in strips of the same height, times some panels of B.
-pub(super) struct Strips<'a, 'c, T> {
-    /// Rows of a strip.
-    pub height: usize,
-    pub a: &'a [T],
-    /// Where the rows start in `a`, modulo the size of the address space: whole strips.
-    pub a_at: &'a [usize],
-    pub segments: &'a [Segment],
-    /// From the first panel on, `panel_len` elements each.
-    pub b: &'a [T],
-    pub panel_len: usize,
-    pub ahead: Ahead<'a, T>,
-    pub c: &'a mut Rows<'c, T>,
-    /// The first row and column in C, and how many columns.
-    pub row: usize,
-    pub column: usize,
-    pub n: usize,
-    pub start: Start<'a, T>,
-    pub finish: &'a Finish<'a, T>,
-}
-
-/// Two or three rows do not keep the units busy: they take several panels at a time. (One row has its sums in chains instead, and
-/// reads one stream of weights: it waits for nothing but memory.)
-#[inline(always)]
-pub(super) fn panels_at_a_time(rows: usize) -> usize {
-    [1, 1, 3, 2].get(rows).copied().unwrap_or(1)
-}
-
 /// Chains of the sum of a row that is alone in its strip: its additions would wait for each other in one.
 const CHAINS: usize = 4;
 
@@ -90,76 +51,11 @@ pub(crate) fn chains(len: usize) -> [Range<usize>; CHAINS] {
 const LINE: usize = 64;
 
 /// Rows of B from the one in use to the one that is fetched from the second-level cache. Vectors of a whole line each take more from
-/// there than Intel's cores fetch by themselves (3x3, 128 -> 128 at 28x28 on Granite Rapids: 7 %); narrower ones do not.
+/// there than Intel's cores fetch by themselves (3x3 layers on Granite Rapids: 2 to 5 %); narrower ones do not.
 const SOON: usize = 16;
 
-/// Rows of A that lie this many times their length apart are not fetched: most of it would not be used.
-const NEAR: usize = 4;
-
-/// Runs strips of at most [`rows`] rows.
-#[inline(always)]
-pub(super) fn strips<T: Element, S: Simd<T>>(s: S, t: &mut Strips<T>) {
-    macro_rules! tiles {
-        ($vectors:literal: $($rows:literal),*) => {
-            match t.height {
-                // The guard is a constant block, so a level is compiled for its own tiles only.
-                $($rows if const { $rows * $vectors <= 2 * rows(S::REGISTERS) } => s.call(Tiles::<T, $rows, $vectors>(t)),)*
-                rows => unreachable!("a strip of {rows} rows and {} vectors", $vectors),
-            }
-        };
-    }
-    let nr = 2 * S::LANES;
-    let panels = panels_at_a_time(t.height);
-    let all = t.n;
-    if panels > 1 && all >= panels * nr {
-        t.n = all / (panels * nr) * (panels * nr);
-        match panels {
-            3 => tiles!(6: 2),
-            _ => tiles!(4: 3),
-        }
-        t.advance(nr, all - t.n);
-    }
-    // A last panel of one vector does not compute the second. Where there is room it joins the panel before it.
-    let rest = t.n;
-    let narrow = if rest % nr <= S::LANES { rest % nr } else { 0 };
-    let joins = narrow > 0 && rest > nr && (4..=wide_rows(rows(S::REGISTERS))).contains(&t.height);
-    let last = if joins { nr + narrow } else { narrow };
-    if rest > last {
-        t.n = rest - last;
-        tiles!(2: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14);
-        t.advance(nr, last);
-    }
-    if joins {
-        tiles!(3: 4, 5, 6, 7, 8, 9);
-    } else if t.n > 0 {
-        tiles!(1: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14);
-    }
-}
-
-impl<'a, T> Strips<'a, '_, T> {
-    /// What is fetched during a strip where nothing of B will be wanted: the rows of A behind its own, if it reads pixels as they
-    /// lie (1x1).
-    #[inline(always)]
-    fn rows_ahead(&self, a_at: &[usize], panels: usize) -> Option<Ahead<'a, T>> {
-        let ([segment], [.., before, last]) = (self.segments, a_at) else { return None };
-        let pitch = last.wrapping_sub(*before);
-        if self.ahead.step > 0 || pitch > NEAR * segment.len {
-            return None;
-        }
-        let b = self.a.get(last.wrapping_add(segment.a).wrapping_add(pitch)..)?;
-        Some(Ahead { b, at: 0, step: (a_at.len() * pitch).div_ceil((panels * segment.len).max(1)) })
-    }
-
-    /// Goes on behind the columns that are done, whole panels, of which `n` are left.
-    #[inline(always)]
-    fn advance(&mut self, nr: usize, n: usize) {
-        self.b = &self.b[(self.n / nr * self.panel_len).min(self.b.len())..];
-        self.column += self.n;
-        self.n = n;
-    }
-}
-
-struct Tiles<'s, 'a, 'c, T, const ROWS: usize, const VECTORS: usize>(&'s mut Strips<'a, 'c, T>);
+/// Strips of `ROWS` rows and `VECTORS` vectors.
+pub(super) struct Tiles<'s, 'a, 'c, T, const ROWS: usize, const VECTORS: usize>(pub &'s mut Strips<'a, 'c, T>);
 
 impl<T: Element, const ROWS: usize, const VECTORS: usize> Op<T> for Tiles<'_, '_, '_, T, ROWS, VECTORS> {
     type Out = ();
@@ -188,34 +84,20 @@ impl<T: Element, const ROWS: usize, const VECTORS: usize> Op<T> for Tiles<'_, '_
             if let Start::C = t.start {
                 unrolled!(i in 0..ROWS, { acc[i] = load(s, c.row(i), whole); });
             }
-            let mut sums = [[s.splat(T::ZERO); VECTORS]; CHAINS];
             let panels = &t.b[first / nr * t.panel_len..];
-            for segment in t.segments {
+            let segments = if ROWS == 1 {
+                acc[0] = add_row(s, acc[0], t.segments, t.a, a_at[0], panels);
+                &[]
+            } else {
+                t.segments
+            };
+            for segment in segments {
                 // Cut to length here, walked by `zip`: no bounds check is left in the loop below. An index instead of
                 // the `zip` leaves one, and the compiler answers with spilled accumulators.
                 let len = segment.len;
                 let a: [&[T]; ROWS] = from_fn(|i| &t.a[a_at[i].wrapping_add(segment.a)..][..len]);
                 let from = segment.b * nr;
-                if ROWS == 1 {
-                    // In chains, which follow each other in memory. The last one may be longer.
-                    let (of, b) = (chains(len), &panels[from..][..len * nr]);
-                    let shared = of[0].len();
-                    let a: [&[T]; CHAINS] = from_fn(|i| &a[0][of[i].clone()]);
-                    let mut b: [_; CHAINS] = from_fn(|i| b[of[i].start * nr..].chunks_exact(nr));
-                    for k in 0..shared {
-                        unrolled!(i in 0..CHAINS, {
-                            let (a, b) = (s.splat(a[i][k]), b[i].next().expect("as many rows of B as terms"));
-                            unrolled!(v in 0..VECTORS, {
-                                sums[i][v] = s.mul_add(a, s.load(&b[v * lanes..]), sums[i][v]);
-                            });
-                        });
-                    }
-                    for (&a, b) in a[CHAINS - 1][shared..].iter().zip(&mut b[CHAINS - 1]) {
-                        unrolled!(v in 0..VECTORS, {
-                            sums[CHAINS - 1][v] = s.mul_add(s.splat(a), s.load(&b[v * lanes..]), sums[CHAINS - 1][v]);
-                        });
-                    }
-                } else if VECTORS <= 3 {
+                if VECTORS <= 3 {
                     // Tall: the vectors of B stay in registers, A comes one by one. A third vector is the next panel's.
                     let next = if VECTORS == 3 { t.panel_len } else { 0 };
                     let (b, last) = (&panels[from..][..len * nr], &panels[next + from..][..len * nr]);
@@ -257,11 +139,6 @@ impl<T: Element, const ROWS: usize, const VECTORS: usize> Op<T> for Tiles<'_, '_
                     }
                 }
             }
-            if ROWS == 1 {
-                unrolled!(v in 0..VECTORS, {
-                    unrolled!(i in 0..CHAINS, { acc[0][v] = s.add(acc[0][v], sums[i][v]); });
-                });
-            }
             if let Some((data, starts)) = t.finish.addend {
                 unrolled!(i in 0..ROWS, {
                     let more = load::<T, S, VECTORS>(s, &data[starts[row + i] + column..][..n], whole);
@@ -302,6 +179,44 @@ impl<T: Element, const ROWS: usize, const VECTORS: usize> Op<T> for Tiles<'_, '_
         }
         t.ahead.at = ahead_at;
     }
+}
+
+/// Adds the terms of a row that is alone in its strip to the sums of a panel: in chains, which follow each other in memory.
+#[inline(always)]
+fn add_row<T: Element, S: Simd<T>, const VECTORS: usize>(
+    s: S,
+    mut acc: [S::V; VECTORS],
+    segments: &[Segment],
+    a: &[T],
+    start: usize,
+    panel: &[T],
+) -> [S::V; VECTORS] {
+    let (lanes, nr) = (S::LANES, 2 * S::LANES);
+    let mut sums = [[s.splat(T::ZERO); VECTORS]; CHAINS];
+    for segment in segments {
+        let (of, len) = (chains(segment.len), segment.len);
+        let (a, b) = (&a[start.wrapping_add(segment.a)..][..len], &panel[segment.b * nr..][..len * nr]);
+        let a: [&[T]; CHAINS] = from_fn(|i| &a[of[i].clone()]);
+        let mut b: [_; CHAINS] = from_fn(|i| b[of[i].start * nr..].chunks_exact(nr));
+        let shared = of[0].len();
+        for k in 0..shared {
+            unrolled!(i in 0..CHAINS, {
+                let (a, b) = (s.splat(a[i][k]), b[i].next().expect("as many rows of B as terms"));
+                unrolled!(v in 0..VECTORS, { sums[i][v] = s.mul_add(a, s.load(&b[v * lanes..]), sums[i][v]); });
+            });
+        }
+        // The last one may be longer.
+        for (&a, b) in a[CHAINS - 1][shared..].iter().zip(&mut b[CHAINS - 1]) {
+            let a = s.splat(a);
+            unrolled!(v in 0..VECTORS, {
+                sums[CHAINS - 1][v] = s.mul_add(a, s.load(&b[v * lanes..]), sums[CHAINS - 1][v]);
+            });
+        }
+    }
+    unrolled!(v in 0..VECTORS, {
+        unrolled!(i in 0..CHAINS, { acc[v] = s.add(acc[v], sums[i][v]); });
+    });
+    acc
 }
 
 // Functions, not closures: a closure that is used twice may stay one, and loses the level's instructions.

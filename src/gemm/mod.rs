@@ -6,7 +6,8 @@
 //!
 //! The rows of A are read where they lie: each has a start of its own, so that pixels of an image can be rows. B is
 //! packed in panels of two vectors, `b[panel][k][2 * LANES]`, the last one filled up with zeros. Each element of C is
-//! one sum in the order of k, whatever the blocks and the rows of a strip: so its bits depend on neither.
+//! one sum in the order of k, whatever the blocks and the rows of a strip: so its bits depend on neither. But for a row that is
+//! alone in its strip: its sums are in `chains`.
 
 mod batch;
 mod blocking;
@@ -18,6 +19,7 @@ mod macro_kernel;
 mod matrixmultiply;
 mod micro_kernel;
 mod pack;
+mod strips;
 
 pub(crate) use batch::Batch;
 pub(crate) use blocking::{Blocking, MAX_ROWS, RegisterTile};

@@ -1,0 +1,111 @@
+//! Strips of rows, and which instance of the micro-kernel runs them.
+
+use super::blocking::{rows, wide_rows};
+use super::finish::Finish;
+use super::micro_kernel::{Segment, Start, Tiles};
+use crate::element::Element;
+use crate::simd::Simd;
+use crate::tiles::Rows;
+
+/// What will be wanted next, most often of B: a line is fetched for each term of a sum.
+pub(super) struct Ahead<'a, T> {
+    pub b: &'a [T],
+    /// How far it was fetched.
+    pub at: usize,
+    /// Elements from a fetch to the next.
+    pub step: usize,
+}
+
+/// Rows of A, in strips of the same height, times some panels of B.
+pub(super) struct Strips<'a, 'c, T> {
+    /// Rows of a strip.
+    pub height: usize,
+    pub a: &'a [T],
+    /// Where the rows start in `a`, modulo the size of the address space: whole strips.
+    pub a_at: &'a [usize],
+    pub segments: &'a [Segment],
+    /// From the first panel on, `panel_len` elements each.
+    pub b: &'a [T],
+    pub panel_len: usize,
+    pub ahead: Ahead<'a, T>,
+    pub c: &'a mut Rows<'c, T>,
+    /// The first row and column in C, and how many columns.
+    pub row: usize,
+    pub column: usize,
+    pub n: usize,
+    pub start: Start<'a, T>,
+    pub finish: &'a Finish<'a, T>,
+}
+
+/// Two or three rows do not keep the units busy: they take several panels at a time. (One row has its sums in chains instead, and
+/// reads one stream of weights: it waits for nothing but memory.)
+#[inline(always)]
+pub(super) fn panels_at_a_time(rows: usize) -> usize {
+    [1, 1, 3, 2].get(rows).copied().unwrap_or(1)
+}
+
+/// Rows of A that lie this many times their length apart are not fetched: most of it would not be used.
+const NEAR: usize = 4;
+
+/// Runs strips of at most [`rows`] rows.
+#[inline(always)]
+pub(super) fn strips<T: Element, S: Simd<T>>(s: S, t: &mut Strips<T>) {
+    macro_rules! tiles {
+        ($vectors:literal: $($rows:literal),*) => {
+            match t.height {
+                // The guard is a constant block, so a level is compiled for its own tiles only.
+                $($rows if const { $rows * $vectors <= 2 * rows(S::REGISTERS) } => s.call(Tiles::<T, $rows, $vectors>(t)),)*
+                rows => unreachable!("a strip of {rows} rows and {} vectors", $vectors),
+            }
+        };
+    }
+    let nr = 2 * S::LANES;
+    let panels = panels_at_a_time(t.height);
+    let all = t.n;
+    if panels > 1 && all >= panels * nr {
+        t.n = all / (panels * nr) * (panels * nr);
+        match panels {
+            3 => tiles!(6: 2),
+            _ => tiles!(4: 3),
+        }
+        t.advance(nr, all - t.n);
+    }
+    // A last panel of one vector does not compute the second. Where there is room it joins the panel before it.
+    let rest = t.n;
+    let narrow = if rest % nr <= S::LANES { rest % nr } else { 0 };
+    let joins = narrow > 0 && rest > nr && (4..=wide_rows(rows(S::REGISTERS))).contains(&t.height);
+    let last = if joins { nr + narrow } else { narrow };
+    if rest > last {
+        t.n = rest - last;
+        tiles!(2: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14);
+        t.advance(nr, last);
+    }
+    if joins {
+        tiles!(3: 4, 5, 6, 7, 8, 9);
+    } else if t.n > 0 {
+        tiles!(1: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14);
+    }
+}
+
+impl<'a, T> Strips<'a, '_, T> {
+    /// What is fetched during a strip where nothing of B will be wanted: the rows of A behind its own, if it reads pixels as they
+    /// lie (1x1).
+    #[inline(always)]
+    pub fn rows_ahead(&self, a_at: &[usize], panels: usize) -> Option<Ahead<'a, T>> {
+        let ([segment], [.., before, last]) = (self.segments, a_at) else { return None };
+        let pitch = last.wrapping_sub(*before);
+        if self.ahead.step > 0 || pitch > NEAR * segment.len {
+            return None;
+        }
+        let b = self.a.get(last.wrapping_add(segment.a).wrapping_add(pitch)..)?;
+        Some(Ahead { b, at: 0, step: (a_at.len() * pitch).div_ceil((panels * segment.len).max(1)) })
+    }
+
+    /// Goes on behind the columns that are done, whole panels, of which `n` are left.
+    #[inline(always)]
+    fn advance(&mut self, nr: usize, n: usize) {
+        self.b = &self.b[(self.n / nr * self.panel_len).min(self.b.len())..];
+        self.column += self.n;
+        self.n = n;
+    }
+}
