@@ -35,6 +35,8 @@ pub struct Report {
     workspace_bytes: usize,
     weight_bytes: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
+    prepare_seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     max_error: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_error_of_bound: Option<f64>,
@@ -78,6 +80,7 @@ impl Report {
             peak_share: gflops / peak_gflops,
             workspace_bytes: job.workspace_bytes(),
             weight_bytes: job.weight_bytes(),
+            prepare_seconds: job.prepare_seconds(),
             max_error: verified.map(|v| v.errors.max_error),
             max_error_of_bound: verified.map(|v| v.errors.of_bound),
             verified_height: verified.map(|v| v.height),
@@ -103,7 +106,7 @@ impl Table {
 
     fn head(&self) -> String {
         let mut line = format!("{:<1$}", "layer", self.name_width);
-        line += "    min us  median us  GFLOP/s  of peak  lowering               level     workspace    weights";
+        line += "    min us  median us  GFLOP/s  of peak  lowering               level     workspace    weights  packed in us";
         if self.is_verified {
             line += "  max error  of bound";
         }
@@ -120,6 +123,7 @@ impl Table {
         let mut row = head + &format!("{:<1$}", r.name, self.name_width);
         row += &format!("{min:>10.1} {median:>10.1} {:>8.1} {:>7.1}%", r.gflops, 100.0 * r.peak_share);
         row += &format!("  {:<21}  {:<8} {workspace:>10} {weights:>10}", r.lowering, r.level);
+        row += &r.prepare_seconds.map_or_else(|| format!("{:>14}", "-"), |s| format!("{:>14.1}", s * 1e6));
         if let (Some(error), Some(of_bound), Some(h), Some(w)) =
             (r.max_error, r.max_error_of_bound, r.verified_height, r.verified_width)
         {

@@ -139,6 +139,11 @@ impl<T: Element> Job<T> {
         self.prepared.plan.map_or(0, |plan| plan.weight_bytes())
     }
 
+    /// What it took to pack the weights, where there are any: the least of a few times, on rayon's current pool.
+    pub fn prepare_seconds(&self) -> Option<f64> {
+        self.prepared.seconds
+    }
+
     /// Bytes of scratch memory that the runs so far have taken.
     pub fn workspace_bytes(&self) -> usize {
         self.workspace.len() * size_of::<T>()

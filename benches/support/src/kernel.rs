@@ -3,6 +3,7 @@
 use crate::data::Data;
 use crate::{Layer, Op, Pass, Result, Setup};
 use gemmule::{Element, Epilogue, Level, Plan, Run, Ties, Weights, WeightsMut, Write, conv_backward_bias};
+use std::time::Instant;
 
 /// One call.
 pub(crate) type Kernel<T> = Box<dyn FnMut(&mut Data<T>, Run<T>) -> Result<()>>;
@@ -13,6 +14,8 @@ pub(crate) struct Prepared {
     pub name: &'static str,
     pub level: Level,
     pub plan: Option<Plan>,
+    /// What it took to pack the weights: the least of a few times, on rayon's current pool.
+    pub seconds: Option<f64>,
 }
 
 /// Prepares a pass of a layer.
@@ -41,7 +44,7 @@ pub(crate) fn prepare<T: Element>(layer: &Layer, setup: &Setup, data: &Data<T>) 
         }
         (Op::Conv, Pass::Dw) => {
             let prepared = conv.prepare_backward_weights::<T>(&options)?;
-            let facts = Prepared { name: "conv_backward_weights", level: prepared.level(), plan: None };
+            let facts = Prepared { name: "conv_backward_weights", level: prepared.level(), plan: None, seconds: None };
             Ok((
                 facts,
                 Box::new(move |data, run| {
@@ -85,13 +88,17 @@ fn unprepared<T: Element>(
     call: impl Fn(&mut Data<T>, Run<T>) -> Result<()> + 'static,
 ) -> (Prepared, Kernel<T>) {
     let level = setup.level.unwrap_or(Level::best());
-    (Prepared { name, level, plan: None }, Box::new(move |data, run| call(data, run.level(level))))
+    (Prepared { name, level, plan: None, seconds: None }, Box::new(move |data, run| call(data, run.level(level))))
 }
+
+/// How often weights are packed to see how long it takes.
+const PACKED: usize = 3;
 
 /// A packed operator, as often as is needed for the weights to be cold when their turn comes again.
 struct Copies<P> {
     all: Vec<P>,
     plan: Plan,
+    seconds: f64,
 }
 
 impl<P: 'static> Copies<P> {
@@ -100,12 +107,22 @@ impl<P: 'static> Copies<P> {
         pack: impl Fn() -> std::result::Result<P, gemmule::Error>,
         plan: impl Fn(&P) -> &Plan,
     ) -> Result<Self> {
+        let mut seconds = f64::INFINITY;
+        let mut pack = || {
+            let start = Instant::now();
+            let packed = pack()?;
+            seconds = seconds.min(start.elapsed().as_secs_f64());
+            Ok::<_, gemmule::Error>(packed)
+        };
+        for _ in 1..PACKED {
+            drop(pack()?);
+        }
         let mut all = vec![pack()?];
         let plan = *plan(&all[0]);
         for _ in 1..setup.cold_bytes.div_ceil(plan.weight_bytes() + size_of::<P>()) {
             all.push(pack()?);
         }
-        Ok(Copies { all, plan })
+        Ok(Copies { all, plan, seconds })
     }
 
     /// Each call takes the next one.
@@ -114,12 +131,12 @@ impl<P: 'static> Copies<P> {
         name: &'static str,
         call: impl Fn(&P, &mut Data<T>, Run<T>) -> Result<()> + 'static,
     ) -> (Prepared, Kernel<T>) {
-        let Copies { all, plan } = self;
+        let Copies { all, plan, seconds } = self;
         let mut next = 0;
         let kernel = move |data: &mut Data<T>, run: Run<T>| {
             next = (next + 1) % all.len();
             call(&all[next], data, run)
         };
-        (Prepared { name, level: plan.level(), plan: Some(plan) }, Box::new(kernel))
+        (Prepared { name, level: plan.level(), plan: Some(plan), seconds: Some(seconds) }, Box::new(kernel))
     }
 }
