@@ -2,55 +2,10 @@
 
 mod common;
 
+use common::pool::{Case, check_average, check_average_as, check_max};
 use common::*;
 use gemmule::{AvgPool2d, Error, MaxPool2d, Padding, Run, Ties, Workspace, Write};
 use gemmule_reference::{self as reference, Array4, Window, indices};
-
-/// One pool and its input's shape.
-#[derive(Clone, Copy, Debug)]
-struct Case {
-    shape: [usize; 4],
-    window: Window,
-    ceil_mode: bool,
-    count_include_pad: bool,
-}
-
-impl Case {
-    fn new(shape: [usize; 4], kernel: [usize; 2], stride: [usize; 2], pad: [[isize; 2]; 2]) -> Self {
-        let window = Window { stride, pad, ..Window::new(kernel) };
-        Case { shape, window, ceil_mode: false, count_include_pad: false }
-    }
-
-    fn max(&self) -> MaxPool2d {
-        let Window { kernel, stride, dilation, pad } = self.window;
-        MaxPool2d::new(kernel, stride).dilation(dilation).padding(pad).ceil_mode(self.ceil_mode)
-    }
-
-    fn average(&self) -> AvgPool2d {
-        let Window { kernel, stride, dilation, pad } = self.window;
-        AvgPool2d::new(kernel, stride)
-            .dilation(dilation)
-            .padding(pad)
-            .ceil_mode(self.ceil_mode)
-            .count_include_pad(self.count_include_pad)
-    }
-
-    /// The output's shape by the oracle, if there is an output.
-    fn pooled(&self) -> Option<[usize; 4]> {
-        let [n, h, w, c] = self.shape;
-        let size = [(h, 0), (w, 1)].map(|(len, axis)| self.window.pool_out_size(len, axis, self.ceil_mode));
-        (!size.contains(&0)).then_some([n, size[0], size[1], c])
-    }
-
-    fn random(random: &mut Random) -> Self {
-        let mut two = |from: usize, n: usize| [from + random.below(n), from + random.below(n)];
-        let (kernel, stride, dilation, [h, w]) = (two(1, 4), two(1, 5), two(1, 3), two(1, 12));
-        let pad = std::array::from_fn(|_| two(0, 5).map(|p| p as isize));
-        let shape = [random.pick(&[1, 1, 2, 3, 0]), h, w, 1 + random.below(70)];
-        let window = Window { kernel, stride, dilation, pad };
-        Case { shape, window, ceil_mode: random.below(2) == 0, count_include_pad: random.below(2) == 0 }
-    }
-}
 
 /// Shapes that cross the edges of tiles, strips and vectors, each of its own kind.
 fn table() -> Vec<Case> {
@@ -74,74 +29,6 @@ fn table() -> Vec<Case> {
     // Every tail of every level.
     cases.extend((1..=70).map(|c| Case::new([1, 5, 4, c], [3, 3], [2, 2], [[1, 0], [0, 1]])));
     cases
-}
-
-/// The levels, and the oracle's answers once for all of them.
-fn check_max<T: Number>(case: &Case, x: &Array4<T>, random: &mut Random) {
-    let (pool, window) = (case.max(), &case.window);
-    let (y, index) = reference::max_pool_with_indices(x, window, case.ceil_mode);
-    assert_eq!(pool.output_shape(case.shape), Ok(y.shape), "{case:?}");
-    let dy = random.integers::<T>(y.shape, 9);
-    let old = random.integers::<T>(x.shape, 9);
-    let gradient = |ties| reference::max_pool_backward(x, &dy, window, case.ceil_mode, ties);
-    let (all, first) = (gradient(reference::Ties::All), gradient(reference::Ties::First));
-    let add = |dx: &Array4<T>| Array4::from_fn(dx.shape, |i| old[i] + dx[i]);
-    let (all, first) = ([add(&all), all], [add(&first), first]);
-    for level in levels() {
-        let layouts: [Layout; 4] = std::array::from_fn(|_| random.pick(&LAYOUTS));
-        let what = (case, level, layouts, T::name());
-        let x = Held::new(x, layouts[0], T::NAN);
-        let mut got = output(y.shape, layouts[1]);
-        pool.forward(x.view(), got.view_mut(), serial(level)).unwrap();
-        assert_same(&got, &y, &what);
-
-        let mut got = output(y.shape, layouts[1]);
-        let mut got_index = Held::filled(y.shape, layouts[2], -7, -9);
-        pool.forward_with_indices(x.view(), got.view_mut(), got_index.view_mut(), serial(level)).unwrap();
-        assert_same(&got, &y, &what);
-        assert!(got_index.gaps_are_untouched(|a, b| a == b), "{what:?}");
-        assert_eq!(got_index.array(), index, "{what:?}");
-
-        let dy = Held::new(&dy, layouts[2], T::NAN);
-        for (i, write) in [Write::Accumulate, Write::Replace].into_iter().enumerate() {
-            let start = || if i == 0 { Held::new(&old, layouts[3], T::NAN) } else { output(old.shape, layouts[3]) };
-            for (ties, expected) in [(Ties::All, &all[i]), (Ties::First, &first[i])] {
-                let mut dx = start();
-                pool.backward(x.view(), dy.view(), dx.view_mut(), ties, write, serial(level)).unwrap();
-                assert_same(&dx, expected, &(what, ties, write));
-            }
-            let mut dx = start();
-            pool.backward_from_indices(dy.view(), got_index.view(), dx.view_mut(), write, serial(level)).unwrap();
-            assert_same(&dx, &first[i], &(what, write));
-        }
-    }
-}
-
-fn check_average<T: Number>(case: &Case, random: &mut Random) {
-    let Case { shape, window, ceil_mode, count_include_pad } = *case;
-    // The oracle sums in the same order and type, so random data has the same bits.
-    let x = random.reals::<T>(shape);
-    let pool = case.average();
-    let y = reference::average_pool(&x, &window, ceil_mode, count_include_pad);
-    let dy = random.reals::<T>(y.shape);
-    let dx = reference::average_pool_backward(&dy, shape, &window, ceil_mode, count_include_pad);
-    check_average_as::<T>(&pool, [&x, &y, &dy, &dx], random, &format!("{case:?}"));
-}
-
-fn check_average_as<T: Number>(pool: &AvgPool2d, arrays: [&Array4<T>; 4], random: &mut Random, what: &str) {
-    let [x, y, dy, dx] = arrays;
-    assert_eq!(pool.output_shape(x.shape), Ok(y.shape), "{what}");
-    for level in levels() {
-        let layouts: [Layout; 4] = std::array::from_fn(|_| random.pick(&LAYOUTS));
-        let what = (what, level, layouts, T::name());
-        let (x, dy) = (Held::new(x, layouts[0], T::NAN), Held::new(dy, layouts[2], T::NAN));
-        let mut got = output(y.shape, layouts[1]);
-        pool.forward(x.view(), got.view_mut(), serial(level)).unwrap();
-        assert_same(&got, y, &what);
-        let mut got = output(dx.shape, layouts[3]);
-        pool.backward(dy.view(), got.view_mut(), Write::Replace, serial(level)).unwrap();
-        assert_same(&got, dx, &what);
-    }
 }
 
 fn check_table<T: Number>() {
@@ -435,53 +322,4 @@ fn the_workspace_is_known_beforehand() {
             average.backward(dy.view(), dx.view_mut(), Write::Replace, run!()).unwrap();
         }
     }
-}
-
-/// Blocks of windows that share work: every width around a block's, every tail of channels, NaN under every tap.
-fn check_blocks<T: Number>() {
-    let mut random = Random(21);
-    let channels = [1, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33];
-    for kernel in [2, 3] {
-        for (stride, dilation) in [(1, 1), (2, 1), (3, 1), (1, 2), (2, 2)] {
-            for out in 1..=10 {
-                let size = (out - 1) * stride + (kernel - 1) * dilation + 1;
-                for pad in [[0, 0], [1, 0], [1, 1], [2, 3]] {
-                    let pixels = |len: usize| (len as isize - pad[0] - pad[1]).max(1) as usize;
-                    let (height, c) = (pixels(size + random.below(9)), random.pick(&channels));
-                    let window = Window { dilation: [dilation; 2], ..Window::new([kernel; 2]) };
-                    let window = Window { stride: [stride; 2], pad: [pad; 2], ..window };
-                    let (ceil_mode, count_include_pad) = (random.below(2) == 0, random.below(2) == 0);
-                    let case = Case { shape: [1, height, pixels(size), c], window, ceil_mode, count_include_pad };
-                    if case.pooled().is_some() {
-                        check_max(&case, &random.awkward::<T>(case.shape), &mut random);
-                        check_average::<T>(&case, &mut random);
-                    }
-                }
-            }
-        }
-    }
-    for stride in [1, 2] {
-        let case = Case::new([1, 6, 9, 17], [3, 3], [stride; 2], [[1, 1], [1, 1]]);
-        let zeros = random.integers::<T>(case.shape, 20);
-        for pixel in 0..6 * 9 {
-            let mut x = zeros.clone();
-            x[[0, pixel / 9, pixel % 9, pixel % 17]] = T::NAN;
-            let y = reference::max_pool(&x, &case.window, false);
-            for (level, layout) in levels().into_iter().zip(LAYOUTS.into_iter().cycle()) {
-                let mut got = output(y.shape, if pixel % 2 == 0 { Layout::Nhwc } else { layout });
-                case.max().forward(Held::new(&x, layout, T::NAN).view(), got.view_mut(), serial(level)).unwrap();
-                assert_same(&got, &y, &(stride, pixel, level, layout));
-            }
-        }
-    }
-}
-
-#[test]
-fn blocks_in_f32() {
-    check_blocks::<f32>();
-}
-
-#[test]
-fn blocks_in_f64() {
-    check_blocks::<f64>();
 }

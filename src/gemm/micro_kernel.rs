@@ -177,7 +177,9 @@ impl<T: Element, const ROWS: usize, const VECTORS: usize> Op<T> for Tiles<'_, '_
                 });
             }
         }
-        t.ahead.at = ahead_at;
+        if t.ahead.step > 0 {
+            t.ahead.at = ahead_at;
+        }
     }
 }
 

@@ -4,6 +4,28 @@
 //! Iterators cannot say that (chunks that overlap, and steps that go backwards), and a check for each read takes as many
 //! instructions as the multiplications.
 
+/// Panics unless all of `len` elements at `start + sum over axes of i[axis] * steps[axis]`, for all `i` below `counts`, lie in a slice
+/// of `total` elements. A step along an axis of one place may be any number.
+#[inline(always)]
+pub(crate) fn prove_inside<const AXES: usize>(
+    total: usize,
+    start: usize,
+    counts: [usize; AXES],
+    steps: [isize; AXES],
+    len: usize,
+) {
+    if counts.contains(&0) {
+        return;
+    }
+    // No product of two and no sum of a few leaves this type.
+    let (mut low, mut high) = (start as i128, start as i128 + len as i128);
+    for axis in 0..AXES {
+        let reach = (counts[axis] - 1) as i128 * steps[axis] as i128;
+        (low, high) = (low + reach.min(0), high + reach.max(0));
+    }
+    assert!(low >= 0 && high <= total as i128, "beyond the slice");
+}
+
 /// Reads of `len` elements at `start + i * step[0] + j * step[1] + k * step[2]`, for `[i, j, k]` below `counts`.
 #[derive(Clone, Copy)]
 pub(crate) struct Lattice<'a, T> {
@@ -18,15 +40,7 @@ impl<'a, T> Lattice<'a, T> {
     /// Panics where a read would leave `data`. A step along an axis of one place may be any number.
     #[inline(always)]
     pub fn new(data: &'a [T], start: usize, counts: [usize; 3], steps: [isize; 3], len: usize) -> Self {
-        if !counts.contains(&0) {
-            // No product of two and no sum of three leaves this type.
-            let (mut low, mut high) = (start as i128, start as i128 + len as i128);
-            for axis in 0..3 {
-                let reach = (counts[axis] - 1) as i128 * steps[axis] as i128;
-                (low, high) = (low + reach.min(0), high + reach.max(0));
-            }
-            assert!(low >= 0 && high <= data.len() as i128, "beyond the slice");
-        }
+        prove_inside(data.len(), start, counts, steps, len);
         Lattice { data, start, counts, steps, len }
     }
 

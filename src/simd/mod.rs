@@ -23,7 +23,7 @@ mod scalar;
 mod tracks;
 
 pub(crate) use crossings::{Crossings, CrossingsMut, Line, Marks};
-pub(crate) use lattice::Lattice;
+pub(crate) use lattice::{Lattice, prove_inside};
 #[cfg(feature = "testing")]
 pub use level::dispatched;
 pub use level::{Level, ParseLevelError};

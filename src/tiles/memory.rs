@@ -1,5 +1,7 @@
 //! A slice that several threads may hold handles of.
 
+use crate::simd::prove_inside;
+
 #[cfg(any(feature = "std", feature = "simd"))]
 pub(super) use shared::Memory;
 
@@ -166,15 +168,7 @@ impl<'a, T> Places<'a, T> {
         steps: [isize; 2],
         len: usize,
     ) -> Places<'a, T> {
-        if !counts.contains(&0) {
-            // No product of two and no sum of three leaves this type.
-            let (mut low, mut high) = (start as i128, start as i128 + len as i128);
-            for axis in 0..2 {
-                let reach = (counts[axis] - 1) as i128 * steps[axis] as i128;
-                (low, high) = (low + reach.min(0), high + reach.max(0));
-            }
-            assert!(low >= 0 && high <= memory.len() as i128, "beyond the slice");
-        }
+        prove_inside(memory.len(), start, counts, steps, len);
         Places { memory, start, counts, steps, len }
     }
 

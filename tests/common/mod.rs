@@ -4,6 +4,7 @@
 pub mod bad;
 pub mod conv;
 pub mod kernels;
+pub mod pool;
 
 use gemmule::{Element, Executor, Level, Run, Serial, View, ViewMut};
 use gemmule_reference::{Array4, Real, indices};
