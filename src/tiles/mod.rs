@@ -7,6 +7,8 @@
 
 mod memory;
 mod parts;
+#[cfg(any(feature = "std", feature = "simd"))]
+mod queue;
 mod tile;
 
 pub(crate) use memory::Places;
@@ -17,6 +19,8 @@ use crate::error::Error;
 use crate::executor::Executor;
 #[cfg(any(feature = "std", feature = "simd"))]
 use memory::Memory;
+#[cfg(any(feature = "std", feature = "simd"))]
+use queue::Queue;
 
 /// Only this folder can make one: whoever shows it has seen to it that each box is handed out once.
 pub(crate) struct EachBoxOnce(());
@@ -92,10 +96,10 @@ impl<O: Outputs> Job<O> {
         let boxes = self.grid.count();
         assert!(scratch.len() >= self.workers * self.scratch_len, "too little scratch memory");
         let scratch = Memory::new(scratch);
-        let (slots, next, done) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
-        executor.for_each(self.workers, &|_| {
-            // Neither counter ever goes back, so no slot and no box is given to two tasks. A slot is not given back
-            // either: a task that is called too often finds none left.
+        let (queue, slots, done) = (Queue::new(boxes, self.workers), AtomicUsize::new(0), AtomicUsize::new(0));
+        executor.for_each(self.workers, &|task| {
+            // The counter never goes back, so no slot is given to two tasks. It is not given back either: a task that is
+            // called too often finds none left.
             let slot = slots.fetch_add(1, Ordering::Relaxed);
             if slot >= self.workers {
                 slots.store(self.workers, Ordering::Relaxed);
@@ -105,11 +109,7 @@ impl<O: Outputs> Job<O> {
             let (mut outputs, mut scratch) = (self.outputs.handle(&once), scratch.handle());
             let scratch = scratch.slice(slot * self.scratch_len, self.scratch_len);
             let mut before = None;
-            loop {
-                let i = next.fetch_add(1, Ordering::Relaxed);
-                if i >= boxes {
-                    break;
-                }
+            for i in queue.take(task) {
                 let place = self.grid.get(i);
                 outputs.move_to(&place, &once);
                 f(Turn { place: &place, before: before.as_ref() }, &mut outputs, scratch);

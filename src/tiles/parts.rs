@@ -42,10 +42,9 @@ impl Parts {
     fn stretch(len: usize, unit: usize, most: usize, i: usize) -> Range<usize> {
         let units = len.div_ceil(unit);
         let cuts = Self::cuts(units, most);
-        // As even as can be: the first `units % cuts` are one longer.
-        let (each, longer) = (units / cuts, units % cuts);
-        let start = each * i + i.min(longer);
-        start * unit..((start + each + usize::from(i < longer)) * unit).min(len)
+        // As even as can be, with the longer ones spread, so that a few stretches in a row are as even.
+        let start = |i: usize| (units as u128 * i as u128 / cuts as u128) as usize;
+        start(i) * unit..(start(i + 1) * unit).min(len)
     }
 
     /// The length of an axis that is not cut. A small layer has four of them, and would spend its time on divisions.

@@ -35,9 +35,10 @@ pub struct Turn {
 }
 
 impl Default for Turn {
-    /// Long enough for many short calls, short enough for everything to see the same clock and neighbours.
+    /// Long enough for many short calls, the first of which has to wake sleeping threads; short enough for everything to see the
+    /// same clock and neighbours.
     fn default() -> Self {
-        Turn { time: Duration::from_micros(200), calls: 1 }
+        Turn { time: Duration::from_millis(1), calls: 2 }
     }
 }
 
