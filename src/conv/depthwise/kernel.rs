@@ -2,8 +2,9 @@
 
 use crate::activation::Bounds;
 use crate::element::Element;
-use crate::simd::{Lattice, Simd, Tracks, each_vector};
+use crate::simd::{Lattice, Simd, Tracks, each_vector, unrolled};
 use crate::tiles::Places;
+use core::array::from_fn;
 
 /// Pixels whose sums are in registers at a time, at most. Eight sums hide the latency of their additions; the place of each
 /// pixel takes a register too.
@@ -205,19 +206,30 @@ pub(super) fn sum_two_rows<T: Element, S: Simd<T>, const W: usize, const K: usiz
     });
 }
 
-/// The most rows of inputs of two rows of outputs that slide.
+/// The most rows of inputs of the rows of outputs that slide at a time.
 pub(super) const MOST_ROWS: usize = 7 + 2;
 
-/// Rows of outputs that slide at a time: two, if there are registers for their sums, an input, a weight, and the bias.
-pub(super) const fn rows_at_a_time(kernel: usize, registers: usize) -> usize {
-    if 2 * kernel + 3 <= registers { 2 } else { 1 }
+/// Registers for the sums of some rows of outputs, a column of their inputs, a weight and the bias.
+const fn registers(rows: usize, kernel: usize, stride: usize) -> usize {
+    rows * kernel.div_ceil(stride) + (rows - 1) * stride + kernel + 2
 }
 
-/// Rows of outputs with `K * K` taps, `STRIDE` (1 or 2) apart: a vector of channels, from `c` on. `x` has a line for each row of
-/// inputs, of those columns that lie in the image, the first of which is `first` behind the first tap of the first output. Taps
-/// are added column by column.
+/// Rows of outputs that slide at a time, at most. At stride 2 they have less in common, and two are as fast.
+pub(super) const fn rows_at_a_time(kernel: usize, stride: usize, of: usize) -> usize {
+    if stride == 1 && registers(4, kernel, stride) <= of {
+        4
+    } else if registers(2, kernel, stride) <= of + 2 {
+        2
+    } else {
+        1
+    }
+}
+
+/// `H` rows of outputs with `K * K` taps, `STRIDE` (1 or 2) apart: a vector of channels, from `c` on. `x` has a line for each row
+/// of inputs, of those columns that lie in the image, the first of which is `first` behind the first tap of the first output.
+/// Taps are added column by column.
 #[inline(always)]
-pub(super) fn slide<T: Element, S: Simd<T>, const K: usize, const STRIDE: usize>(
+pub(super) fn slide<T: Element, S: Simd<T>, const K: usize, const STRIDE: usize, const H: usize>(
     s: S,
     w: &Weights<'_, T>,
     x: &Tracks<'_, T, MOST_ROWS>,
@@ -227,7 +239,7 @@ pub(super) fn slide<T: Element, S: Simd<T>, const K: usize, const STRIDE: usize>
 ) {
     let [rows, columns] = y.counts();
     let [tap_rows, tap_columns, inputs] = w.taps.counts();
-    assert!(rows == const { rows_at_a_time(K, S::REGISTERS) } && tap_rows == K && tap_columns == K && inputs == 1);
+    assert!(rows == H && tap_rows == K && tap_columns == K && inputs == 1);
     assert!(w.taps.len() == y.len() && x.len() == y.len());
     let mut taps = [[s.splat(T::ZERO); K]; K];
     for i in 0..K {
@@ -235,57 +247,56 @@ pub(super) fn slide<T: Element, S: Simd<T>, const K: usize, const STRIDE: usize>
             taps[i][j] = s.load(&w.taps.get([i, j, 0])[c..]);
         }
     }
-    if const { K * K + 2 * K + 4 > S::REGISTERS } {
-        // Most of them are read from memory, aligned there: spilled registers may not be.
+    let (sums, high) = const { (K.div_ceil(STRIDE), (H - 1) * STRIDE + K) };
+    if const { K * K + registers(H, K, STRIDE) - 1 > S::REGISTERS } {
+        // They are read from memory, aligned there: spilled registers may not be.
         core::hint::black_box(&mut taps);
     }
     let bias = w.bias(s, c);
     // Of this output, the one before it, and so on.
-    let (mut upper, mut lower, sums) = ([bias; K], [bias; K], const { K.div_ceil(STRIDE) });
+    let mut acc = [[bias; K]; H];
     let mut x = x.walk(c, S::LANES);
     for column in 0..columns + sums - 1 {
-        // A loop over sums, or rows, would send them to memory.
-        macro_rules! input {
-            ($phase:literal, $row:literal: $($i:literal)*) => {
-                if const { $row < K || ($row < K + STRIDE && rows_at_a_time(K, S::REGISTERS) > 1) } {
-                    let x = s.load(x.get($row));
-                    $(if const { $phase + $i * STRIDE < K } {
-                        if const { $row < K } {
-                            upper[$i] = s.mul_add(x, taps[$row][$phase + $i * STRIDE], upper[$i]);
-                        }
-                        if const { $row >= STRIDE && rows_at_a_time(K, S::REGISTERS) > 1 } {
-                            lower[$i] = s.mul_add(x, taps[$row - STRIDE][$phase + $i * STRIDE], lower[$i]);
-                        }
-                    })*
-                }
-            };
-        }
+        // Loops would send the sums to memory.
         macro_rules! inputs {
-            ($phase:literal: $($row:literal)*) => {
+            ($phase:literal) => {
                 if const { $phase < STRIDE } && column * STRIDE + $phase >= first && x.left() > 0 {
-                    $(input!($phase, $row: 0 1 2 3 4 5 6);)*
+                    let mut input = [bias; MOST_ROWS];
+                    unrolled!(@ r, high, {
+                        let x = x.get(r);
+                        if const { K == 3 && STRIDE == 1 } && r + H >= high {
+                            s.prefetch(x.as_ptr().wrapping_add(S::LANES));
+                        }
+                        input[r] = s.load(x);
+                    }, 0 1 2 3 4 5 6 7 8);
+                    unrolled!(@ i, K, {
+                        unrolled!(@ j, sums, {
+                            if $phase + j * STRIDE < K {
+                                let tap = taps[i][$phase + j * STRIDE];
+                                unrolled!(@ h, H, {
+                                    acc[h][j] = s.mul_add(input[i + h * STRIDE], tap, acc[h][j]);
+                                }, 0 1 2 3);
+                            }
+                        }, 0 1 2 3 4 5 6);
+                    }, 0 1 2 3 4 5 6);
                     x.advance();
                 }
             };
         }
-        inputs!(0: 0 1 2 3 4 5 6 7 8);
-        inputs!(1: 0 1 2 3 4 5 6 7 8);
+        inputs!(0);
+        inputs!(1);
         if column + 1 >= sums {
-            let (mut done, column) = ([upper[sums - 1], lower[sums - 1]], column + 1 - sums);
+            let column = column + 1 - sums;
+            let mut done: [S::V; H] = from_fn(|h| acc[h][sums - 1]);
             w.bounds.apply(s, &mut done);
-            s.store(done[0], y.part([0, column], c, S::LANES));
-            if const { rows_at_a_time(K, S::REGISTERS) > 1 } {
-                s.store(done[1], y.part([1, column], c, S::LANES));
+            unrolled!(@ h, H, { s.store(done[h], y.part([h, column], c, S::LANES)); }, 0 1 2 3);
+        }
+        unrolled!(@ h, H, {
+            macro_rules! move_up {
+                ($($i:literal)*) => { $(if $i < sums { acc[h][$i] = acc[h][$i - 1]; })* };
             }
-        }
-        macro_rules! move_up {
-            ($($i:literal)*) => {
-                $(if $i < sums {
-                    (upper[$i], lower[$i]) = (upper[$i - 1], lower[$i - 1]);
-                })*
-            };
-        }
-        move_up!(6 5 4 3 2 1);
-        (upper[0], lower[0]) = (bias, bias);
+            move_up!(6 5 4 3 2 1);
+            acc[h][0] = bias;
+        }, 0 1 2 3);
     }
 }

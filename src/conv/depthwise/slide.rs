@@ -47,39 +47,57 @@ impl<T: Element, const K: usize, const STRIDE: usize> Op<T> for Slide<'_, '_, '_
     type Out = ();
 
     #[inline(always)]
-    fn run<S: Simd<T>>(self, s: S) {
-        let ([rows, columns], n) = (self.size, self.weights.taps.len());
-        let high = const { rows_at_a_time(K, S::REGISTERS) };
+    fn run<S: Simd<T>>(mut self, s: S) {
+        let ([rows, columns], in_place) = (self.size, self.target.in_place());
         let across = Inputs::new::<K, STRIDE>(&self.sampling[1], self.first[1], columns);
-        let most = if self.target.in_place() {
-            (BLOCK / ((K + STRIDE + 2) * n)).max(COLUMNS * (K - 1) / STRIDE)
-        } else {
-            MOST_SUMS / 2
-        };
-        let turned = [0, 1].map(|i| self.sampling[i].step < 0);
-        let blocks = columns.div_ceil(most);
-        for row in (0..rows).step_by(high) {
+        let most = const { rows_at_a_time(K, STRIDE, S::REGISTERS) };
+        let few = most.min(2);
+        let mut row = 0;
+        while row < rows {
+            let high = if rows - row > few && rows >= most && in_place { most } else { few };
             // Rather a row twice than one alone.
             let y = row.min(rows - high);
-            let x = self.rows(y, high, &across);
-            for block in 0..blocks {
-                // Of the columns in the order of their inputs.
-                let outputs = columns * block / blocks..columns * (block + 1) / blocks;
-                let first = if turned[1] { columns - outputs.end } else { outputs.start };
-                let (inside, skipped) = across.part::<K, STRIDE>(&outputs);
-                let x = x.part(skipped, inside.len());
-                let (pixel, counts) = ([y, first], [high, outputs.len()]);
-                let (in_place, mut sums) = self.target.places(pixel, counts, turned);
-                each_vector!(n, S::LANES, |c| {
-                    slide::<T, S, K, STRIDE>(s, self.weights, &x, inside.start, &mut sums, c);
-                });
-                self.target.finish(s, in_place, pixel, counts, 1, [row - y, 0]);
+            macro_rules! line {
+                ($($high:literal)*) => {
+                    $(if const { $high <= rows_at_a_time(K, STRIDE, S::REGISTERS) } && high == $high {
+                        self.line::<S, $high>(s, &across, y, row - y);
+                    })*
+                };
             }
+            line!(1 2 4);
+            row = y + high;
         }
     }
 }
 
 impl<'r, T: Element, const K: usize, const STRIDE: usize> Slide<'r, '_, '_, '_, T, K, STRIDE> {
+    /// `H` rows of outputs from `y` on, of which the first `again` are finished.
+    #[inline(always)]
+    fn line<S: Simd<T>, const H: usize>(&mut self, s: S, across: &Inputs, y: usize, again: usize) {
+        let (columns, n) = (self.size[1], self.weights.taps.len());
+        let most = if self.target.in_place() {
+            (BLOCK / ((K + (H - 1) * STRIDE + H) * n)).max(COLUMNS * (K - 1) / STRIDE)
+        } else {
+            MOST_SUMS / H
+        };
+        let turned = [0, 1].map(|i| self.sampling[i].step < 0);
+        let blocks = columns.div_ceil(most);
+        let x = self.rows(y, H, across);
+        for block in 0..blocks {
+            // Of the columns in the order of their inputs.
+            let outputs = columns * block / blocks..columns * (block + 1) / blocks;
+            let first = if turned[1] { columns - outputs.end } else { outputs.start };
+            let (inside, skipped) = across.part::<K, STRIDE>(&outputs);
+            let x = x.part(skipped, inside.len());
+            let (pixel, counts) = ([y, first], [H, outputs.len()]);
+            let (in_place, mut sums) = self.target.places(pixel, counts, turned);
+            each_vector!(n, S::LANES, |c| {
+                slide::<T, S, K, STRIDE, H>(s, self.weights, &x, inside.start, &mut sums, c);
+            });
+            self.target.finish(s, in_place, pixel, counts, 1, [again, 0]);
+        }
+    }
+
     /// The rows of inputs of some rows of outputs: those columns that lie in the image.
     #[inline(always)]
     fn rows(&self, y: usize, high: usize, across: &Inputs) -> Tracks<'r, T, MOST_ROWS> {

@@ -81,9 +81,10 @@ pub(in super::super) fn grid<T: Element>(
     let tiles = [p.outputs.div_ceil(channels), width.div_ceil(columns), step[0], step[1]];
     let tiles = tiles.into_iter().fold(1, usize::saturating_mul);
     let work = [p.terms(), p.outputs, y[1], y[2]].into_iter().fold(1, usize::saturating_mul);
-    // Rows are best summed up in pairs.
+    // Rows are best summed up in pairs, or four at a time.
+    let unit = if slides { 4 } else { 2 };
     let rows = height.div_ceil((work / TILE_WORK).clamp(1, most_tiles).div_ceil(tiles));
-    let mut rows = rows.next_multiple_of(2).min(height);
+    let mut rows = rows.next_multiple_of(unit).min(height);
     let mut most_channels = Parts::Blocks { len: p.outputs, block: p.outputs, unit: lanes, most: channels / lanes };
     if needs_strip {
         let fits = |rows: usize, columns: usize, channels: usize| {
@@ -110,8 +111,15 @@ pub(in super::super) fn grid<T: Element>(
             Parts::up_to(p.outputs, 1)
         };
     }
-    let phases = |i: usize, most: usize| Parts::Phases { len: y[i + 1], step: step[i], unit: 1, most };
-    Grid([Parts::up_to(y[0], 1), phases(0, rows), phases(1, columns), most_channels])
+    // A strip holds no more rows than were found to fit.
+    let unit = if needs_strip { 1 } else { unit };
+    let [rows, columns] = [(0, unit, rows.div_ceil(unit)), (1, 1, columns)].map(|(i, unit, most)| Parts::Phases {
+        len: y[i + 1],
+        step: step[i],
+        unit,
+        most,
+    });
+    Grid([Parts::up_to(y[0], 1), rows, columns, most_channels])
 }
 
 /// Whether a tile that does not slide is computed from a copy with its padding. On small maps most outputs have taps in the
