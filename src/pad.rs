@@ -49,8 +49,12 @@ pub fn zero_pad<T: Element>(
     }
     let is_scattered = x.strides()[3] != 1 || y.strides()[3] != 1;
     let channels = if is_scattered { c.min(CHANNELS) } else { c };
-    let grid =
-        Grid([Parts::up_to(n, 1), Parts::up_to(shape[1], ROWS), Parts::whole(shape[2]), Parts::up_to(c, channels)]);
+    let grid = Grid::new([
+        Parts::up_to(n, 1),
+        Parts::up_to(shape[1], ROWS),
+        Parts::whole(shape[2]),
+        Parts::up_to(c, channels),
+    ]);
     let origin = [pad[0][0], pad[1][0]];
     run.for_each_tile(grid, Tile::new(y), 0, shape.iter().product(), |part, y, _| pad_tile(x, origin, part, y))
 }

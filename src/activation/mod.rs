@@ -340,7 +340,7 @@ pub fn prelu_backward_slope<T: Element>(
     }
     let level = run.level_or_best()?;
     let dslope = Tile::new(ViewMut::nhwc(dslope, [1, 1, 1, c])?);
-    let grid = Grid([Parts::whole(1), Parts::whole(1), Parts::whole(1), Parts::up_to(c, CHANNELS)]);
+    let grid = Grid::new([Parts::whole(1), Parts::whole(1), Parts::whole(1), Parts::up_to(c, CHANNELS)]);
     let work = x.shape().iter().fold(1, |work: usize, &d| work.saturating_mul(d));
     run.for_each_tile(grid, dslope, 0, work, |place, dslope, _| {
         T::prelu_backward_slope(level, Slopes { x: &x, dy: &dy, dslope, first: place[3].start, write });

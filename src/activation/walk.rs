@@ -67,7 +67,7 @@ impl<const N: usize> Walk<N> {
             *parts = Parts::up_to(len, room.max(1));
             room /= len;
         }
-        Grid(parts)
+        Grid::new(parts)
     }
 
     /// The function at an index, and the channel to give it.

@@ -30,7 +30,7 @@ pub fn conv_backward_bias<T: Element>(dy: View<T>, db: &mut [T], write: Write, r
         return Err(Error::Length { argument: "db", expected: c, given: db.len() });
     }
     let level = run.level_or_best()?;
-    let grid = Grid([Parts::whole(1), Parts::whole(1), Parts::whole(1), Parts::up_to(c, CHANNELS)]);
+    let grid = Grid::new([Parts::whole(1), Parts::whole(1), Parts::whole(1), Parts::up_to(c, CHANNELS)]);
     let db = Tile::new(ViewMut::nhwc(db, [1, 1, 1, c])?);
     let work = [n, h, w, c].into_iter().fold(1, usize::saturating_mul);
     run.for_each_tile(grid, db, 0, work, |place, db, _| {

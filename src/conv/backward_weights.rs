@@ -97,7 +97,7 @@ impl<T: Element> PreparedBackwardWeights<T> {
     fn grid(&self, [kh, kw, i, o]: [usize; 4]) -> Grid {
         if self.by_channel() {
             let channels = Parts::up_to(o, VECTORS * LANES);
-            return Grid([Parts::up_to(kh, 1), Parts::up_to(kw, 1), Parts::whole(1), channels]);
+            return Grid::new([Parts::up_to(kh, 1), Parts::up_to(kw, 1), Parts::whole(1), channels]);
         }
         let nr = RegisterTile::new::<T>(self.plan.level()).columns;
         let block = self.conv.problem.outputs_per_group();
@@ -105,7 +105,7 @@ impl<T: Element> PreparedBackwardWeights<T> {
         let columns = Parts::up_to(kw, ROWS / i.min(ROWS));
         let height = Parts::up_to(kh, ROWS / (i.min(ROWS) * kw.min(ROWS / i.min(ROWS))));
         let tiles = height.count() * columns.count() * rows.count() * self.conv.problem.groups;
-        Grid([height, columns, rows, channel_parts(o, block, TILES / tiles.max(1), &self.plan.blocking, nr)])
+        Grid::new([height, columns, rows, channel_parts(o, block, TILES / tiles.max(1), &self.plan.blocking, nr)])
     }
 
     /// The level that it runs at.

@@ -143,7 +143,7 @@ impl<T: Element> Operator<T> {
         let shape = y.shape();
         let grid = match plan.algorithm() {
             Algorithm::Depthwise => depthwise::grid(&plan.problem, axes, &x, shape, &plan.blocking, plan.lanes()),
-            Algorithm::Winograd => plan.winograd_grid(shape),
+            Algorithm::Winograd => plan.winograd_grid(shape, run.executor.workers()),
             _ => plan.grid(shape, plan.source(&x)),
         };
         let pixels = shape[0].saturating_mul(shape[1]).saturating_mul(shape[2]);

@@ -228,10 +228,10 @@ impl Plan {
         p.grid(y, [rows, columns], &self.blocking, self.register_tile.columns)
     }
 
-    /// How the outputs `y` are cut into blocks of transformed tiles.
-    pub(super) fn winograd_grid(&self, y: [usize; 4]) -> Grid {
+    /// How the outputs `y` are cut into blocks of transformed tiles for so many workers.
+    pub(super) fn winograd_grid(&self, y: [usize; 4], workers: usize) -> Grid {
         match &self.winograd {
-            Some(winograd) => winograd.grid(&self.problem, y),
+            Some(winograd) => winograd.grid(&self.problem, y, workers),
             None => self.grid(y, Source::Copies),
         }
     }

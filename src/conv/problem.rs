@@ -160,7 +160,7 @@ impl Problem {
         // Cuts by channels must be worth a tile's cost.
         let work = [y[1], y[2], self.terms(), self.outputs].into_iter().fold(y[0], usize::saturating_mul);
         let cuts = (TILES / tiles.max(1)).min(work / TILE_WORK);
-        Grid([Parts::up_to(y[0], 1), height, width, channel_parts(self.outputs, block, cuts, blocking, nr)])
+        Grid::new([Parts::up_to(y[0], 1), height, width, channel_parts(self.outputs, block, cuts, blocking, nr)])
     }
 }
 

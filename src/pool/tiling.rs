@@ -87,7 +87,7 @@ impl Tiling {
     /// Tiles of an output whose kernel may write anywhere in a plane.
     pub fn planes([n, h, w, c]: [usize; 4]) -> Grid {
         let channels = c.div_ceil(TILES).next_multiple_of(16);
-        Grid([Parts::up_to(n, 1), Parts::whole(h), Parts::whole(w), Parts::up_to(c, channels)])
+        Grid::new([Parts::up_to(n, 1), Parts::whole(h), Parts::whole(w), Parts::up_to(c, channels)])
     }
 
     /// `strips`: pixels. Few tiles are cut again, by channels.
@@ -105,7 +105,12 @@ impl Tiling {
         }
         let strip = if in_place { 0 } else { channels };
         Tiling {
-            grid: Grid([Parts::up_to(n, 1), Parts::up_to(h, rows), Parts::up_to(w, cols), Parts::up_to(c, channels)]),
+            grid: Grid::new([
+                Parts::up_to(n, 1),
+                Parts::up_to(h, rows),
+                Parts::up_to(w, cols),
+                Parts::up_to(c, channels),
+            ]),
             strips: [strips[0] * strip, strips[1] * strip, kept],
             channels,
         }

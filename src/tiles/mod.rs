@@ -42,6 +42,10 @@ pub(crate) struct Turn<'a> {
     pub before: Option<&'a Box4>,
 }
 
+/// How often a task that finds no box left looks whether the others are done: some tens of microseconds.
+#[cfg(any(feature = "std", feature = "simd"))]
+const PATIENCE: usize = 1000;
+
 /// Tiles to compute, and what computing one takes.
 pub(crate) struct Job<O> {
     pub grid: Grid,
@@ -116,6 +120,9 @@ impl<O: Outputs> Job<O> {
                 before = Some(place);
                 done.fetch_add(1, Ordering::Release);
             }
+            // The others are at their last boxes. A thread that left now might be asleep when they are done, or when the next
+            // layer comes, and would take longer to wake up than they take.
+            (0..PATIENCE).take_while(|_| done.load(Ordering::Relaxed) < boxes).for_each(|_| core::hint::spin_loop());
         });
         match done.load(Ordering::Acquire) {
             done if done == boxes => Ok(()),

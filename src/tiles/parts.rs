@@ -42,8 +42,9 @@ impl Parts {
     fn stretch(len: usize, unit: usize, most: usize, i: usize) -> Range<usize> {
         let units = len.div_ceil(unit);
         let cuts = Self::cuts(units, most);
-        // As even as can be, with the longer ones spread, so that a few stretches in a row are as even.
-        let start = |i: usize| (units as u128 * i as u128 / cuts as u128) as usize;
+        // As even as can be, with the longer ones spread, so that a few stretches in a row are as even. The first is a longer one:
+        // the task that has it starts before the others.
+        let start = |i: usize| (units as u128 * i as u128).div_ceil(cuts as u128) as usize;
         start(i) * unit..(start(i + 1) * unit).min(len)
     }
 
@@ -102,22 +103,35 @@ pub(crate) type Box4 = [Part; 4];
 
 /// A shape cut into boxes that do not meet and leave nothing out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Grid(pub [Parts; 4]);
+pub(crate) struct Grid {
+    axes: [Parts; 4],
+    /// The axes from the one that changes slowest on.
+    order: [usize; 4],
+}
 
 impl Grid {
+    /// In the order of memory: the first axis changes slowest.
+    pub fn new(axes: [Parts; 4]) -> Self {
+        Grid { axes, order: [0, 1, 2, 3] }
+    }
+
+    /// The last axis changes slowest.
+    pub fn last_axis_first(self) -> Self {
+        Grid { order: [3, 0, 1, 2], ..self }
+    }
+
     pub fn count(&self) -> usize {
-        let counts = self.0.map(|parts| parts.count());
+        let counts = self.axes.map(|parts| parts.count());
         // Where one axis is empty, the product of the others may overflow.
         if counts.contains(&0) { 0 } else { counts.iter().product() }
     }
 
-    /// The first axis changes slowest.
     pub fn get(&self, mut i: usize) -> Box4 {
         let mut parts = [Part { start: 0, step: 1, count: 0 }; 4];
-        for axis in (0..4).rev() {
-            let count = self.0[axis].count();
+        for axis in self.order.into_iter().rev() {
+            let count = self.axes[axis].count();
             let (rest, at) = if count == 1 { (i, 0) } else { (i / count, i % count) };
-            parts[axis] = self.0[axis].get(at);
+            parts[axis] = self.axes[axis].get(at);
             i = rest;
         }
         parts
@@ -128,6 +142,14 @@ impl Grid {
 mod tests {
     use super::*;
     use alloc::vec;
+
+    #[test]
+    fn the_last_axis_comes_first_where_that_is_asked_for() {
+        let grid = Grid::new([Parts::whole(1), Parts::up_to(2, 1), Parts::whole(3), Parts::up_to(4, 2)]);
+        let starts = |grid: Grid| [0, 1, 2, 3].map(|i| [1, 3].map(|axis| grid.get(i)[axis].start));
+        assert_eq!(starts(grid), [[0, 0], [0, 2], [1, 0], [1, 2]]);
+        assert_eq!(starts(grid.last_axis_first()), [[0, 0], [1, 0], [0, 2], [1, 2]]);
+    }
 
     #[test]
     fn every_index_is_in_exactly_one_part() {

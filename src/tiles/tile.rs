@@ -268,7 +268,7 @@ mod tests {
     fn a_tile_keeps_to_its_box() {
         let mut data = [0; 24];
         let mut tile = Tile::new(ViewMut::nhwc(&mut data, [1, 2, 3, 4]).unwrap());
-        let grid = Grid([Parts::whole(1), Parts::up_to(2, 1), Parts::whole(3), Parts::whole(4)]);
+        let grid = Grid::new([Parts::whole(1), Parts::up_to(2, 1), Parts::whole(3), Parts::whole(4)]);
         tile.move_to(&grid.get(0), &EachBoxOnce(()));
         tile.put([0, 1, 0], 0, &[1]);
     }
@@ -278,7 +278,7 @@ mod tests {
         let mut data: [usize; 24] = core::array::from_fn(|i| i);
         let mut expected = data;
         let mut tile = Tile::new(ViewMut::nhwc(&mut data, [1, 2, 3, 4]).unwrap());
-        let grid = Grid([Parts::whole(1), Parts::whole(2), Parts::whole(3), Parts::whole(4)]);
+        let grid = Grid::new([Parts::whole(1), Parts::whole(2), Parts::whole(3), Parts::whole(4)]);
         tile.move_to(&grid.get(0), &EachBoxOnce(()));
         for turned in [[false, false], [false, true], [true, false], [true, true]] {
             let mut places = tile.places([0, 1], [2, 2], turned).unwrap();

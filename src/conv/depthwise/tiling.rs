@@ -119,7 +119,7 @@ pub(in super::super) fn grid<T: Element>(
         unit,
         most,
     });
-    Grid([Parts::up_to(y[0], 1), rows, columns, most_channels])
+    Grid::new([Parts::up_to(y[0], 1), rows, columns, most_channels])
 }
 
 /// Whether a tile that does not slide is computed from a copy with its padding. On small maps most outputs have taps in the

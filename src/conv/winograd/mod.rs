@@ -139,9 +139,9 @@ impl Winograd {
         (lens.iter().sum::<usize>() + beside).next_multiple_of(LINE)
     }
 
-    /// How the outputs `y` are cut into blocks.
-    pub fn grid(&self, p: &Problem, y: [usize; 4]) -> Grid {
-        tiling::grid(p, self.most, y, [self.tiles, self.fewest], self.part)
+    /// How the outputs `y` are cut into blocks for so many workers.
+    pub fn grid(&self, p: &Problem, y: [usize; 4], workers: usize) -> Grid {
+        tiling::grid(p, self.most, y, [self.tiles, self.fewest], self.part, workers)
     }
 
     /// Elements of a class of transformed weights, of one group.

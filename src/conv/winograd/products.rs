@@ -35,6 +35,11 @@ impl Block<'_> {
                 count += tiles;
             }
         }
+        // A row alone would have its sums in chains, and its bits would depend on the block: it is there twice.
+        if count == 1 {
+            rows[1] = rows[0];
+            count = 2;
+        }
         count
     }
 

@@ -111,32 +111,111 @@ pub(super) fn fewest_tiles(forms: [Form; 2], vector_bytes: usize) -> usize {
 pub(super) const MOST_TILES: usize = 64;
 /// Rows of a product.
 pub(super) const MOST_ROWS: usize = 512;
-/// Blocks that a problem is cut into at least, where it is large enough.
-const BLOCKS: usize = 16;
-
 /// From an output to the next one that shares its lattice of inputs, along an axis, in outputs of a phase.
 pub(super) fn lattice(p: &Problem, axis: usize) -> usize {
     if p.window.kernel[axis] == 1 { 1 } else { p.tap_distance(axis).max(1) }
 }
 
-/// How the outputs `y` are cut into blocks.
-pub(super) fn grid(p: &Problem, forms: [Form; 2], y: [usize; 4], [tiles, fewest]: [usize; 2], part: usize) -> Grid {
+/// How the outputs `y` are cut into blocks for so many workers.
+pub(super) fn grid(
+    p: &Problem,
+    forms: [Form; 2],
+    y: [usize; 4],
+    [tiles, fewest]: [usize; 2],
+    part: usize,
+    workers: usize,
+) -> Grid {
     let step = [0, 1].map(|i| p.phases(i).saturating_mul(lattice(p, i)));
     let along = [0, 1].map(|i| y[i + 1].div_ceil(step[i]).div_ceil(forms[i].m).max(1));
     let block = p.outputs_per_group();
-    let parts = block.div_ceil(part);
-    let pixels = along[0].saturating_mul(along[1]).saturating_mul(step[0].saturating_mul(step[1])).saturating_mul(y[0]);
-    // Smaller blocks, where that makes enough of them.
-    let wanted = pixels.saturating_mul(parts.saturating_mul(p.groups)) / BLOCKS;
-    let tiles = tiles.min(wanted.max(fewest));
-    let even = |len: usize, most: usize| len.div_ceil(len.div_ceil(most.max(1)));
-    let columns = even(along[1], tiles);
-    let rows = even(along[0], tiles / columns);
-    let blocks = (pixels / (rows * columns)).max(1).saturating_mul(p.groups);
-    let cuts = (BLOCKS / blocks).clamp(1, parts);
-    let phases = |i: usize, most: usize| Parts::Phases { len: y[i + 1], step: step[i], unit: forms[i].m, most };
-    let channels = Parts::Blocks { len: p.outputs, block, unit: part, most: parts.div_ceil(cuts) };
-    Grid([Parts::up_to(y[0], 1), phases(0, rows), phases(1, columns), channels])
+    let map = Map {
+        along,
+        parts: block.div_ceil(part),
+        copies: y[0].saturating_mul(step[0]).saturating_mul(step[1]).saturating_mul(p.groups),
+        outputs: block as f64,
+        overhead: fewest as f64 / 8.0,
+    };
+    let ([rows, columns, channels], by_channels) = map.cuts(tiles, workers.max(1));
+    let phases = |i: usize, cuts: usize| {
+        let most = along[i].div_ceil(cuts);
+        Parts::Phases { len: y[i + 1], step: step[i], unit: forms[i].m, most }
+    };
+    let channels = Parts::Blocks { len: p.outputs, block, unit: part, most: map.parts.div_ceil(channels) };
+    let grid = Grid::new([Parts::up_to(y[0], 1), phases(0, rows), phases(1, columns), channels]);
+    if by_channels { grid.last_axis_first() } else { grid }
+}
+
+/// The tiles of a layer.
+struct Map {
+    /// Rows and columns of tiles of an image: of one group, one lattice.
+    along: [usize; 2],
+    /// Parts of the output channels of a group.
+    parts: usize,
+    /// Images, lattices and groups.
+    copies: usize,
+    /// Output channels of a group.
+    outputs: f64,
+    /// What a block costs beside its tiles, as the products of so many: its weights are read.
+    overhead: f64,
+}
+
+/// What transforming the inputs of a tile takes, as the products for so many output channels.
+const INPUTS: f64 = 16.0;
+
+impl Map {
+    /// In how many pieces rows, columns and channels are cut, into blocks of at most `tiles` tiles: so that all workers are done
+    /// soon. And whether each worker has channels of its own: then all of them transform all inputs, but each reads its part
+    /// of the weights alone.
+    fn cuts(&self, tiles: usize, workers: usize) -> ([usize; 3], bool) {
+        let mut best = ([1; 3], false, f64::INFINITY);
+        let fewest = self.along[1].div_ceil(tiles.max(1));
+        for columns in [fewest, fewest + 1, 2 * fewest, 4 * fewest] {
+            let width = self.along[1].div_ceil(columns);
+            let fewest = self.along[0].div_ceil((tiles / width).max(1));
+            for rows in [fewest, fewest + 1, fewest + 2, fewest + 3, 2 * fewest, 4 * fewest] {
+                if columns > self.along[1] || rows > self.along[0] {
+                    continue;
+                }
+                let channels = (0..).map(|i| 1 << i).take_while(|&cuts| cuts < self.parts).chain([self.parts]);
+                for channels in channels {
+                    let cuts = [rows, columns, channels];
+                    let (by_channels, time) = self.time(cuts, workers);
+                    // Rather few blocks.
+                    if time < 0.99 * best.2 {
+                        best = (cuts, by_channels, time);
+                    }
+                }
+            }
+        }
+        (best.0, best.1)
+    }
+
+    /// Whether workers should have channels of their own, and how long the one with the most work takes.
+    fn time(&self, cuts: [usize; 3], workers: usize) -> (bool, f64) {
+        let [rows, columns, channels] = cuts;
+        let outputs = self.outputs * self.parts.div_ceil(channels) as f64 / self.parts as f64;
+        let (blocks, all) = (self.copies.saturating_mul(rows * columns), self.copies as f64 * self.tiles());
+        if workers > 1 && channels.is_multiple_of(workers) {
+            let all = all + self.overhead * blocks as f64;
+            return (true, all * (INPUTS + outputs) * (channels / workers) as f64);
+        }
+        let per_worker = blocks.saturating_mul(channels).div_ceil(workers) as f64;
+        // Of the worker's channel cuts of blocks, how many tiles each.
+        let tiles = if channels == 1 && self.copies.is_multiple_of(workers) {
+            all / workers as f64
+        } else if channels == 1 && rows.is_multiple_of(workers) {
+            self.copies as f64 * (self.along[0].div_ceil(workers) * self.along[1]) as f64
+        } else {
+            per_worker * (self.along[0].div_ceil(rows) * self.along[1].div_ceil(columns)) as f64
+        };
+        // The next channels of a block find its inputs transformed.
+        (false, (tiles + self.overhead * per_worker) * (INPUTS / channels as f64 + outputs))
+    }
+
+    /// Of an image.
+    fn tiles(&self) -> f64 {
+        self.along[0] as f64 * self.along[1] as f64
+    }
 }
 
 #[cfg(test)]
@@ -154,5 +233,25 @@ mod tests {
         // Without infinity only an odd number of points will do: two outputs are computed for one.
         let cuts = Cuts::new(Form { m: 4, r: 2, stride: 1 }, 5);
         assert_eq!((cuts.tile(1).outputs, cuts.tile(1).wanted, cuts.multiplications()), (2, 1, 8.0));
+    }
+
+    #[test]
+    fn all_workers_have_as_much_to_do() {
+        let map = |along, parts| Map { along, parts, copies: 1, outputs: 64.0 * parts as f64, overhead: 5.0 };
+        // A single worker has few blocks; of few tiles and many channels, each worker has channels of its own.
+        assert_eq!(map([7, 7], 2).cuts(56, 1), ([1, 1, 1], false));
+        assert_eq!(map([7, 7], 2).cuts(56, 2), ([1, 1, 2], true));
+        for (along, parts) in [([14, 14], 1), ([7, 7], 1), ([7, 7], 4), ([56, 56], 1), ([1, 1], 1), ([3, 100], 8)] {
+            for tiles in [1, 16, 64] {
+                for workers in [1, 2, 3, 8, 100, usize::MAX] {
+                    let ([rows, columns, channels], _) = map(along, parts).cuts(tiles, workers);
+                    assert!(rows <= along[0] && columns <= along[1] && channels <= parts);
+                    let block = along[0].div_ceil(rows) * along[1].div_ceil(columns);
+                    assert!(block <= tiles, "{along:?} in {rows} x {columns}: {block} of {tiles}");
+                    let blocks = rows * columns * channels;
+                    assert!(blocks >= workers.min(2).min(along[0] * parts), "{along:?} {parts}: {blocks} of {workers}");
+                }
+            }
+        }
     }
 }

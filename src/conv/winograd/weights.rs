@@ -58,7 +58,12 @@ impl Winograd {
         let rows = self.class_len(p, nr, class) / nr;
         let block = self.group_len(p, nr, class) / nr;
         let unit = factors(self.forms(class)) * p.inputs_per_group() * (self.part / nr);
-        Grid([Parts::whole(1), Parts::Blocks { len: rows, block, unit, most: 1 }, Parts::whole(1), Parts::whole(nr)])
+        Grid::new([
+            Parts::whole(1),
+            Parts::Blocks { len: rows, block, unit, most: 1 },
+            Parts::whole(1),
+            Parts::whole(nr),
+        ])
     }
 }
 
