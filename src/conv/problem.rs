@@ -11,7 +11,7 @@
 use super::Blocking;
 use crate::error::Error;
 use crate::tiles::{Box4, Grid, Parts};
-use crate::window::{Axis, Sampling, Window, reach};
+use crate::window::{Axis, Padding, Sampling, Window, reach};
 
 /// A convolution, or its adjoint, with channels by what is read and what is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -148,24 +148,50 @@ impl Problem {
         (class, s, [0, 1].map(|i| tile[i + 1].start / self.phases(i)))
     }
 
+    /// Whether every output has a single tap, in the image.
+    fn is_uniform(&self) -> bool {
+        let is_unpadded = match self.window.padding {
+            Padding::Explicit(sides) => sides.as_flattened().iter().all(|&side| side <= 0),
+            Padding::Valid | Padding::SameUpper | Padding::SameLower => true,
+        };
+        self.window.kernel == [1, 1] && !self.transposed && is_unpadded
+    }
+
     /// How the outputs `y` are cut into tiles of at most so many rows and columns: by the shape alone, never by the number of
     /// threads.
     ///
     /// Panels have `nr` columns.
     pub fn grid(&self, y: [usize; 4], [rows, columns]: [usize; 2], blocking: &Blocking, nr: usize) -> Grid {
-        let height = Parts::Phases { len: y[1], step: self.phases(0), unit: 1, most: rows };
+        let height = |rows: usize| Parts::Phases { len: y[1], step: self.phases(0), unit: 1, most: rows };
         let width = Parts::Phases { len: y[2], step: self.phases(1), unit: 1, most: columns };
-        let (groups, block) = (self.groups, self.outputs_per_group());
-        let tiles = y[0].saturating_mul(height.count()).saturating_mul(width.count()).saturating_mul(groups);
-        // Cuts by channels must be worth a tile's cost.
+        let tiles = y[0].saturating_mul(height(rows).count()).saturating_mul(width.count()).saturating_mul(self.groups);
+        // Cuts must be worth a tile's cost.
         let work = [y[1], y[2], self.terms(), self.outputs].into_iter().fold(y[0], usize::saturating_mul);
-        let cuts = (TILES / tiles.max(1)).min(work / TILE_WORK);
-        Grid::new([Parts::up_to(y[0], 1), height, width, channel_parts(self.outputs, block, cuts, blocking, nr)])
+        let channels = channel_parts(
+            self.outputs,
+            self.outputs_per_group(),
+            (TILES / tiles.max(1)).min(work / TILE_WORK),
+            blocking,
+            nr,
+        );
+        // Where channels are few, rows are cut as well, of a layer whose outputs all have the same taps: the border of others is
+        // classes of few pixels, and of how many must not depend on the batch, since a sum of a single pixel has other bits.
+        let cuts = match tiles.saturating_mul(channels.count()) {
+            1 if self.is_uniform() => 4,
+            2 | 3 if self.is_uniform() => 2,
+            _ => 1,
+        };
+        let rows = rows.min(y[1].div_ceil(self.phases(0)).max(1));
+        let least = LEAST_PIXELS.div_ceil(columns.max(1)).min(rows);
+        let rows = rows.div_ceil(cuts.min(work / TILE_WORK).max(1)).max(least);
+        Grid::new([Parts::up_to(y[0], 1), height(rows), width, channels])
     }
 }
 
 /// Tiles that a problem is cut into at least, where it is large enough.
 pub(super) const TILES: usize = 16;
+/// Pixels of a tile that was cut from a larger one by rows, at least: some strips.
+const LEAST_PIXELS: usize = 28;
 /// Multiplications of a tile that was cut from a larger one: about a microsecond.
 const TILE_WORK: usize = 1 << 16;
 
