@@ -2,8 +2,9 @@
 //!
 //! [`Grid`] cuts a shape into boxes that do not meet, by construction. [`Job::run`] hands each box to exactly one
 //! task: which one it gets, and which part of the scratch memory, a task learns from counters in here, not from the
-//! executor, which may be wrong. So this folder is the one place outside of `simd/` that needs `unsafe`; and a build
-//! without features, which runs on the calling thread, needs none.
+//! executor, which may be wrong; the number that it gives a task only says which boxes the task tries first. So this
+//! folder is the one place outside of `simd/` that needs `unsafe`; and a build without features, which runs on the
+//! calling thread, needs none.
 
 mod memory;
 mod parts;

@@ -214,7 +214,8 @@ const fn registers(rows: usize, kernel: usize, stride: usize) -> usize {
     rows * kernel.div_ceil(stride) + (rows - 1) * stride + kernel + 2
 }
 
-/// Rows of outputs that slide at a time, at most. At stride 2 they have less in common, and two are as fast.
+/// Rows of outputs that slide at a time, at most, with so many registers. At stride 2 they have less in common, and two are as fast.
+/// Two are worth it even where two inputs of a column have to wait in memory.
 pub(super) const fn rows_at_a_time(kernel: usize, stride: usize, of: usize) -> usize {
     if stride == 1 && registers(4, kernel, stride) <= of {
         4

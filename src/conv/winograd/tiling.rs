@@ -116,7 +116,7 @@ pub(super) fn lattice(p: &Problem, axis: usize) -> usize {
     if p.window.kernel[axis] == 1 { 1 } else { p.tap_distance(axis).max(1) }
 }
 
-/// How the outputs `y` are cut into blocks for so many workers.
+/// How the outputs `y` are cut into blocks for so many workers. A tile is the same, to the bit, in any block.
 pub(super) fn grid(
     p: &Problem,
     forms: [Form; 2],
