@@ -380,6 +380,23 @@ impl PoolAxis {
         (axis.pad[0].max(0) as usize).div_ceil(axis.stride).min(end)..end
     }
 
+    /// The taps of `outputs` windows of a kernel that slides, from `o` on, that lie in the input: from the first tap of the first
+    /// window on, and where the first of them lies.
+    pub fn inside(&self, o: usize, outputs: usize) -> (Range<usize>, usize) {
+        let PoolAxis::Sliding { axis, input, .. } = *self else { return (0..0, 0) };
+        let start = (o * axis.stride) as isize - axis.pad[0];
+        let reach = (outputs.saturating_sub(1) * axis.stride + axis.extent()) as isize;
+        let [first, end] = [-start, input as isize - start].map(|i| i.clamp(0, reach) as usize);
+        (first..end.max(first), (start.max(0) as usize).min(input))
+    }
+
+    /// How many windows from `o` on, below `end`, have the same number of taps as that one.
+    #[inline(always)]
+    pub fn alike(&self, o: usize, end: usize) -> (Taps, usize) {
+        let whole = self.whole();
+        (self.taps(o), if whole.contains(&o) { whole.end.min(end) - o } else { 1 })
+    }
+
     /// From a window of a kernel that slides to the next.
     pub fn stride(&self) -> usize {
         if let PoolAxis::Sliding { axis, .. } = self { axis.stride } else { 0 }

@@ -26,6 +26,12 @@ fn table() -> Vec<Case> {
         Case::new([0, 5, 5, 4], [2, 2], [2, 2], [[0, 0], [0, 0]]),
         Case::new([2, 5, 5, 0], [2, 2], [2, 2], [[0, 0], [0, 0]]),
     ];
+    // Every number of rows at a time, of windows that share them, and padding of all widths.
+    for (rows, stride) in (2..=9).flat_map(|rows| [(rows, [1, 1]), (rows, [2, 2])]) {
+        cases.push(Case::new([1, rows, 7, 20], [3, 3], stride, [[1, 1], [1, 1]]));
+        cases.push(Case::new([1, rows + 2, 9, 70], [3, 3], stride, [[0, 0], [0, 0]]));
+        cases.push(Case::new([2, rows, 5, 9], [3, 3], stride, [[4, 0], [2, 5]]));
+    }
     // Every tail of every level.
     cases.extend((1..=70).map(|c| Case::new([1, 5, 4, c], [3, 3], [2, 2], [[1, 0], [0, 1]])));
     cases
@@ -48,6 +54,32 @@ fn the_table_in_f32() {
 #[test]
 fn the_table_in_f64() {
     check_table::<f64>();
+}
+
+/// Windows that have taps in common look at each of those once.
+fn check_single_nans<T: Number>() {
+    let mut random = Random(6);
+    for (stride, pad) in [(1, 0), (1, 1), (2, 0), (2, 1), (3, 2)] {
+        let case = Case::new([1, 7, 8, 19], [3, 3], [stride, stride], [[pad, pad], [pad, pad]]);
+        let x = random.integers::<T>(case.shape, 20);
+        for (y, column) in (0..7).flat_map(|y| (0..8).map(move |column| (y, column))) {
+            let mut x = x.clone();
+            x[[0, y, column, (y * 8 + column) % 19]] = T::NAN;
+            let expected = reference::max_pool(&x, &case.window, false);
+            for level in levels() {
+                let mut got = output(expected.shape, LAYOUTS[0]);
+                let held = Held::new(&x, LAYOUTS[0], T::NAN);
+                case.max().forward(held.view(), got.view_mut(), serial(level)).unwrap();
+                assert_same(&got, &expected, &(&case, y, column, level));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_single_nan_is_found() {
+    check_single_nans::<f32>();
+    check_single_nans::<f64>();
 }
 
 proptest::proptest! {

@@ -83,15 +83,16 @@ pub(super) trait Reduce<T: Element>: Copy + Sync {
     /// Whether tap after tap in row-major order gives the same bits.
     const IS_ASSOCIATIVE: bool;
     fn take<S: Simd<T>>(s: S, acc: S::V, x: S::V) -> S::V;
-    /// The same where none of the taps is what [`Reduce::refuses`] tells; faster.
+    /// The same where [`Reduce::refuses`] none of the taps; faster.
     #[inline(always)]
     fn quick<S: Simd<T>>(s: S, acc: S::V, x: S::V) -> S::V {
         Self::take(s, acc, x)
     }
+    /// True in the lanes of taps that [`Reduce::quick`] does not take, else `m`.
     #[inline(always)]
-    fn refuses<S: Simd<T>, const N: usize>(s: S, x: [S::V; N]) -> bool {
+    fn refuses<S: Simd<T>, const N: usize>(s: S, x: [S::V; N], m: S::M) -> S::M {
         let _ = (s, x);
-        false
+        m
     }
     /// `START`, then the first row.
     #[inline(always)]
@@ -119,8 +120,8 @@ impl<T: Element> Reduce<T> for Max {
     }
 
     #[inline(always)]
-    fn refuses<S: Simd<T>, const N: usize>(s: S, x: [S::V; N]) -> bool {
-        s.any_nan(x)
+    fn refuses<S: Simd<T>, const N: usize>(s: S, x: [S::V; N], m: S::M) -> S::M {
+        s.nan_among(x, m)
     }
 
     #[inline(always)]

@@ -9,6 +9,7 @@ mod chunk;
 mod forward;
 mod indices;
 mod max;
+mod rows;
 mod sliding;
 mod tiling;
 

@@ -61,8 +61,7 @@ impl<T: Element, F: Finish<T>> Op<T> for Sliding<'_, '_, '_, T, F> {
             for x in (0..width.count).step_by(columns) {
                 let columns = x..(x + columns).min(width.count);
                 let channels = c..(c + most).min(channels.count);
-                let whole = tile.axes[1].whole();
-                if !(Strip { tile: &mut *tile, rows, columns: columns.clone(), channels, whole }).run(s) {
+                if !(Strip { tile: &mut *tile, rows, columns: columns.clone(), channels }).run(s) {
                     tile.windows::<S, false>(s, 0..height.count, columns);
                 }
             }
@@ -76,12 +75,10 @@ struct Strip<'f, 'a, 'b, T, F> {
     rows: usize,
     columns: Range<usize>,
     channels: Range<usize>,
-    /// Windows that have all their columns in the input.
-    whole: Range<usize>,
 }
 
 impl<T: Element, F: Finish<T>> Strip<'_, '_, '_, T, F> {
-    /// `false` where an element tells [`Reduce::refuses`]; then what the outputs hold is undefined.
+    /// `false` where it [refuses](Reduce::refuses) an element; then what the outputs hold is undefined.
     #[inline(always)]
     fn run<S: Simd<T>>(&mut self, s: S) -> bool {
         let (mut next, height) = (0, self.tile.part[1]);
@@ -106,12 +103,11 @@ impl<T: Element, F: Finish<T>> Strip<'_, '_, '_, T, F> {
     /// Windows from column `ox` on that have the same columns of taps: the first one's, and how many they are.
     #[inline(always)]
     fn alike(&self, ox: usize) -> (Taps, usize) {
-        let o = self.tile.part[2].start + ox;
-        let count = if self.whole.contains(&o) { (self.whole.end - o).min(self.columns.end - ox) } else { 1 };
-        (self.tile.axes[1].taps(o), count)
+        let first = self.tile.part[2].start;
+        self.tile.axes[1].alike(first + ox, first + self.columns.end)
     }
 
-    /// Keeps what row `y` of the input gives. `false` where an element tells [`Reduce::refuses`]. `K` columns of taps are
+    /// Keeps what row `y` of the input gives. `false` where it refuses an element. `K` columns of taps are
     /// unrolled; 0 stands for any number.
     #[inline(always)]
     fn row<S: Simd<T>, const K: usize>(&mut self, s: S, y: usize) -> bool {
@@ -124,7 +120,7 @@ impl<T: Element, F: Finish<T>> Strip<'_, '_, '_, T, F> {
             let flat = if is_flat { count - 1 } else { 0 };
             let at = y % self.rows * size + (ox - self.columns.start) * n;
             let (h, rest) = self.tile.kept[at..][..count * n].split_at_mut((count - flat) * n);
-            let x = self.tile.source.windows(&axis, y, taps, count, self.channels.end);
+            let x = self.tile.source.windows(&axis, y..y + 1, taps, count, self.channels.end);
             for (i, h) in h.chunks_exact_mut(n).enumerate() {
                 let (x, first) = (x.part(i, 1), self.channels.start);
                 if K > 0 && taps.count == K {
@@ -135,7 +131,7 @@ impl<T: Element, F: Finish<T>> Strip<'_, '_, '_, T, F> {
             }
             if flat > 0 {
                 let taps = Taps { first: taps.first + 1, ..taps };
-                let x = self.tile.source.windows(&axis, y, taps, 1, flat * n);
+                let x = self.tile.source.windows(&axis, y..y + 1, taps, 1, flat * n);
                 refused |= along::<T, F::Reduce, S, K, false>(s, x, 0, rest);
             }
             ox += count;
@@ -184,7 +180,7 @@ impl<T: Element, F: Finish<T>> Strip<'_, '_, '_, T, F> {
     }
 }
 
-/// One window, or several that lie side by side, in all channels. Whether an element tells [`Reduce::refuses`].
+/// One window, or several that lie side by side, in all channels. Whether it refuses an element.
 #[inline(always)]
 fn along<T: Element, R: Reduce<T>, S: Simd<T>, const K: usize, const ALL: bool>(
     s: S,
@@ -212,16 +208,17 @@ impl<T: Element, R: Reduce<T>, const K: usize, const ALL: bool> Chunked<T> for A
     #[inline(always)]
     fn chunk<S: Simd<T>, const N: usize>(&mut self, s: S, c: usize, width: usize) {
         let (at, mut acc) = (self.first + c, [s.splat(R::START); N]);
-        let taps = if K > 0 { K } else { self.x.counts()[1] };
+        let (taps, mut refused) = (if K > 0 { K } else { self.x.counts()[1] }, s.nowhere());
         for j in 0..taps {
             let x = load::<T, S, N>(s, &self.x.get([0, j, 0])[at..][..width]);
             if ALL || j + 1 == taps {
-                *self.refused |= R::refuses(s, x);
+                refused = R::refuses(s, x, refused);
             }
             for v in 0..N {
                 acc[v] = if j == 0 { x[v] } else { R::quick(s, acc[v], x[v]) };
             }
         }
+        *self.refused |= s.bits(refused) != 0;
         store::<T, S, N>(s, acc, &mut self.h[c..][..width]);
     }
 }

@@ -30,7 +30,7 @@ const TILES: usize = 16;
 const FEW_CHANNELS: usize = 64;
 const MANY_CHANNELS: usize = 512;
 /// Rows of a tile of windows that share work, at least.
-const SHARING: usize = 7;
+const SHARING: usize = 8;
 
 /// How large the tiles are, and how much scratch memory one needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,16 +199,18 @@ impl<'a, T: Element> Source<'a, T> {
         self.strides[1] == channels
     }
 
-    /// Reads of the first `len` channels in row `y` of the plane, at the columns of `count` windows that all have their taps in
-    /// it, or of one window. The axes are window and tap.
+    /// Reads of the first `len` channels in some rows of the plane, at the columns of `count` windows that all have their taps in
+    /// it, or of one window. The axes are window, tap and row.
     #[inline(always)]
-    pub fn windows(&self, axis: &PoolAxis, y: usize, taps: Taps, count: usize, len: usize) -> Lattice<'a, T> {
-        let start = match taps.count {
-            0 => 0,
-            _ => (y - self.origin[0]) * self.strides[0] + (taps.first - self.origin[1]) * self.strides[1],
+    pub fn windows(&self, axis: &PoolAxis, rows: Range<usize>, taps: Taps, count: usize, len: usize) -> Lattice<'a, T> {
+        let start = if taps.count == 0 || rows.is_empty() {
+            0
+        } else {
+            (rows.start - self.origin[0]) * self.strides[0] + (taps.first - self.origin[1]) * self.strides[1]
         };
-        let step = |by: usize| by.wrapping_mul(self.strides[1]) as isize;
-        Lattice::new(self.data, start, [count, taps.count, 1], [step(axis.stride()), step(taps.step), 0], len)
+        let step = |by: usize, i: usize| by.wrapping_mul(self.strides[i]) as isize;
+        let steps = [step(axis.stride(), 1), step(taps.step, 1), step(1, 0)];
+        Lattice::new(self.data, start, [count, taps.count, rows.len()], steps, len)
     }
 
     /// Channels `c..c + width` of the taps `cols` in row `i` of a window that has taps.

@@ -67,7 +67,7 @@ fn quotients<const LANES: usize>(_: Avx2, times: usize, phase: usize) -> __m256i
 macro_rules! avx2 {
     ($t:ty, $v:ty, $lanes:literal, splat: $splat:ident, load: $load:ident, store: $store:ident, maskload: $maskload:ident,
      maskstore: $maskstore:ident, add: $add:ident, sub: $sub:ident, mul: $mul:ident, div: $div:ident, mul_add: $mul_add:ident,
-     max: $max:ident, min: $min:ident, cmp: $cmp:ident, blend: $blend:ident, movemask: $movemask:ident,
+     max: $max:ident, min: $min:ident, cmp: $cmp:ident, or: $or:ident, blend: $blend:ident, movemask: $movemask:ident,
      to_int: $to_int:ident, shift: $shift:ident, $mantissa:literal, from_int: $from_int:ident) => {
         // SAFETY, of every block here: an `Avx2` is made only where detection found avx2 and fma; a load or store stays in
         // the slice that the line before has cut or masked for it.
@@ -112,18 +112,11 @@ macro_rules! avx2 {
                 unsafe { $blend($max(x, acc), x, $cmp::<_CMP_UNORD_Q>(x, x)) }
             }
             #[inline(always)] fn max_of_numbers(self, acc: $v, x: $v) -> $v { unsafe { $max(x, acc) } }
-            #[inline(always)]
-            fn any_nan<const N: usize>(self, x: [$v; N]) -> bool {
-                // Two vectors at a time: a comparison is unordered where either is NaN.
-                let mut found = 0;
-                for i in 0..N.div_ceil(2) {
-                    found |= unsafe { $movemask($cmp::<_CMP_UNORD_Q>(x[2 * i], x[(2 * i + 1).min(N - 1)])) };
-                }
-                found != 0
-            }
             #[inline(always)] fn min(self, acc: $v, x: $v) -> $v { unsafe { $blend($min(x, acc), x, $cmp::<_CMP_UNORD_Q>(x, x)) } }
             #[inline(always)] fn lt(self, a: $v, b: $v) -> $v { unsafe { $cmp::<_CMP_LT_OQ>(a, b) } }
             #[inline(always)] fn eq(self, a: $v, b: $v) -> $v { unsafe { $cmp::<_CMP_EQ_OQ>(a, b) } }
+            #[inline(always)] fn nan_or(self, a: $v, b: $v, m: $v) -> $v { unsafe { $or($cmp::<_CMP_UNORD_Q>(a, b), m) } }
+            #[inline(always)] fn nowhere(self) -> $v { unsafe { $splat(0.0) } }
             #[inline(always)] fn select(self, m: $v, a: $v, b: $v) -> $v { unsafe { $blend(b, a, m) } }
             #[inline(always)] fn bits(self, m: $v) -> u32 { unsafe { $movemask(m) as u32 } }
             #[inline(always)] fn exponent(self, x: $v) -> $v { unsafe { $from_int($shift::<$mantissa>($to_int(x))) } }
@@ -149,11 +142,11 @@ macro_rules! avx2 {
 
 avx2!(f32, __m256, 8, splat: _mm256_set1_ps, load: _mm256_loadu_ps, store: _mm256_storeu_ps, maskload: _mm256_maskload_ps,
       maskstore: _mm256_maskstore_ps, add: _mm256_add_ps, sub: _mm256_sub_ps, mul: _mm256_mul_ps, div: _mm256_div_ps,
-      mul_add: _mm256_fmadd_ps, max: _mm256_max_ps, min: _mm256_min_ps, cmp: _mm256_cmp_ps, blend: _mm256_blendv_ps,
+      mul_add: _mm256_fmadd_ps, max: _mm256_max_ps, min: _mm256_min_ps, cmp: _mm256_cmp_ps, or: _mm256_or_ps, blend: _mm256_blendv_ps,
       movemask: _mm256_movemask_ps, to_int: _mm256_castps_si256, shift: _mm256_slli_epi32, 23,
       from_int: _mm256_castsi256_ps);
 avx2!(f64, __m256d, 4, splat: _mm256_set1_pd, load: _mm256_loadu_pd, store: _mm256_storeu_pd, maskload: _mm256_maskload_pd,
       maskstore: _mm256_maskstore_pd, add: _mm256_add_pd, sub: _mm256_sub_pd, mul: _mm256_mul_pd, div: _mm256_div_pd,
-      mul_add: _mm256_fmadd_pd, max: _mm256_max_pd, min: _mm256_min_pd, cmp: _mm256_cmp_pd, blend: _mm256_blendv_pd,
+      mul_add: _mm256_fmadd_pd, max: _mm256_max_pd, min: _mm256_min_pd, cmp: _mm256_cmp_pd, or: _mm256_or_pd, blend: _mm256_blendv_pd,
       movemask: _mm256_movemask_pd, to_int: _mm256_castpd_si256, shift: _mm256_slli_epi64, 52,
       from_int: _mm256_castsi256_pd);

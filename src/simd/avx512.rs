@@ -111,18 +111,11 @@ macro_rules! avx512 {
                 unsafe { $blend($max(x, acc), $cmp::<_CMP_UNORD_Q>(x, x), x) }
             }
             #[inline(always)] fn max_of_numbers(self, acc: $v, x: $v) -> $v { unsafe { $max(x, acc) } }
-            #[inline(always)]
-            fn any_nan<const N: usize>(self, x: [$v; N]) -> bool {
-                // Two vectors at a time: a comparison is unordered where either is NaN.
-                let mut found: $mask = 0;
-                for i in 0..N.div_ceil(2) {
-                    found |= unsafe { $cmp::<_CMP_UNORD_Q>(x[2 * i], x[(2 * i + 1).min(N - 1)]) };
-                }
-                found != 0
-            }
             #[inline(always)] fn min(self, acc: $v, x: $v) -> $v { unsafe { $blend($min(x, acc), $cmp::<_CMP_UNORD_Q>(x, x), x) } }
             #[inline(always)] fn lt(self, a: $v, b: $v) -> $mask { unsafe { $cmp::<_CMP_LT_OQ>(a, b) } }
             #[inline(always)] fn eq(self, a: $v, b: $v) -> $mask { unsafe { $cmp::<_CMP_EQ_OQ>(a, b) } }
+            #[inline(always)] fn nan_or(self, a: $v, b: $v, m: $mask) -> $mask { unsafe { $cmp::<_CMP_UNORD_Q>(a, b) | m } }
+            #[inline(always)] fn nowhere(self) -> $mask { 0 }
             #[inline(always)] fn select(self, m: $mask, a: $v, b: $v) -> $v { unsafe { $blend(b, m, a) } }
             #[inline(always)] fn bits(self, m: $mask) -> u32 { u32::from(m) }
             #[inline(always)] fn exponent(self, x: $v) -> $v { unsafe { $from_int($shift::<$mantissa>($to_int(x))) } }

@@ -44,6 +44,8 @@ impl<T: Element> Simd<T> for Emulated {
     #[inline(never)] fn min(self, acc: [T; L], x: [T; L]) -> [T; L] { from_fn(|i| Scalar.min(acc[i], x[i])) }
     #[inline(never)] fn lt(self, a: [T; L], b: [T; L]) -> [bool; L] { from_fn(|i| a[i] < b[i]) }
     #[inline(never)] fn eq(self, a: [T; L], b: [T; L]) -> [bool; L] { from_fn(|i| a[i] == b[i]) }
+    #[inline(never)] fn nan_or(self, a: [T; L], b: [T; L], m: [bool; L]) -> [bool; L] { from_fn(|i| Scalar.nan_or(a[i], b[i], m[i])) }
+    #[inline(never)] fn nowhere(self) -> [bool; L] { [false; L] }
     #[inline(never)] fn select(self, m: [bool; L], a: [T; L], b: [T; L]) -> [T; L] { from_fn(|i| if m[i] { a[i] } else { b[i] }) }
     #[inline(never)] fn bits(self, m: [bool; L]) -> u32 { (0..L).map(|i| u32::from(m[i]) << i).sum() }
     #[inline(never)] fn spread(self, v: [T; L], width: usize, i: usize) -> [T; L] { from_fn(|l| v[l / width * width + i]) }

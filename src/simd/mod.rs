@@ -110,8 +110,20 @@ pub trait Simd<T>: Copy {
     /// Whether any lane of any of them is NaN.
     #[inline(always)]
     fn any_nan<const N: usize>(self, x: [Self::V; N]) -> bool {
-        x.into_iter().any(|x| self.bits(self.eq(x, x)) != u32::MAX >> (32 - Self::LANES))
+        self.bits(self.nan_among(x, self.nowhere())) != 0
     }
+    /// True where any of them is NaN, else `m`.
+    #[inline(always)]
+    fn nan_among<const N: usize>(self, x: [Self::V; N], mut m: Self::M) -> Self::M {
+        for i in 0..N.div_ceil(2) {
+            m = self.nan_or(x[2 * i], x[(2 * i + 1).min(N - 1)], m);
+        }
+        m
+    }
+    /// True where either is NaN, else `m`.
+    fn nan_or(self, a: Self::V, b: Self::V, m: Self::M) -> Self::M;
+    /// True in no lane.
+    fn nowhere(self) -> Self::M;
     /// `x` where `x < acc` or `x` is NaN, else `acc`.
     fn min(self, acc: Self::V, x: Self::V) -> Self::V;
     /// `a < b`; false where either is NaN.

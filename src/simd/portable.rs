@@ -34,6 +34,8 @@ macro_rules! portable {
             #[inline(always)] fn min(self, acc: $v, x: $v) -> $v { (x.simd_lt(acc) | x.is_nan()).select(x, acc) }
             #[inline(always)] fn lt(self, a: $v, b: $v) -> $v { a.simd_lt(b) }
             #[inline(always)] fn eq(self, a: $v, b: $v) -> $v { a.simd_eq(b) }
+            #[inline(always)] fn nan_or(self, a: $v, b: $v, m: $v) -> $v { a.is_nan() | b.is_nan() | m }
+            #[inline(always)] fn nowhere(self) -> $v { <$v>::ZERO }
             #[inline(always)] fn select(self, m: $v, a: $v, b: $v) -> $v { m.select(a, b) }
             #[inline(always)] fn bits(self, m: $v) -> u32 { m.to_bitmask() as u32 }
             #[inline(always)] fn spread(self, v: $v, width: usize, i: usize) -> $v { let v = v.to_array(); <$v>::new(core::array::from_fn(|l| v[l / width * width + i])) }

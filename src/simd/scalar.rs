@@ -27,6 +27,8 @@ impl<T: Element> Simd<T> for Scalar {
     #[inline(always)] fn min(self, acc: T, x: T) -> T { if x < acc || x != x { x } else { acc } }
     #[inline(always)] fn lt(self, a: T, b: T) -> bool { a < b }
     #[inline(always)] fn eq(self, a: T, b: T) -> bool { a == b }
+    #[inline(always)] fn nan_or(self, a: T, b: T, m: bool) -> bool { a != a || b != b || m }
+    #[inline(always)] fn nowhere(self) -> bool { false }
     #[inline(always)] fn select(self, m: bool, a: T, b: T) -> T { if m { a } else { b } }
     #[inline(always)] fn bits(self, m: bool) -> u32 { u32::from(m) }
     #[inline(always)] fn spread(self, v: T, _: usize, _: usize) -> T { v }

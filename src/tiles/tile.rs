@@ -166,6 +166,18 @@ impl<T: Copy> Tile<'_, T> {
         Some(Places::prove(self.memory.reborrow(), start, counts, steps, len))
     }
 
+    /// Some neighbouring pixels of each of `rows` rows of the first image, side by side, where the tile is dense: places of one
+    /// column. There is one pixel at least.
+    #[inline(always)]
+    pub fn lines(&mut self, first: [usize; 2], rows: usize, pixels: usize) -> Option<Places<'_, T>> {
+        let n = self.shape[3];
+        let (start, last) = (self.at([0, first[0], first[1]], 0, n), [first[0] + rows - 1, first[1] + pixels - 1]);
+        // As with places. What lies between neighbouring pixels of a dense tile are their channels.
+        self.at([0, last[0], last[1]], 0, n);
+        let steps = [self.strides[1] as isize, 0];
+        self.is_dense().then(|| Places::prove(self.memory.reborrow(), start, [rows, 1], steps, pixels * n))
+    }
+
     /// Sets channels of one pixel.
     #[inline(always)]
     pub fn put(&mut self, pixel: [usize; 3], c: usize, values: &[T]) {
