@@ -29,6 +29,7 @@ fn table() -> Vec<Case> {
     // Every number of rows at a time, of windows that share them, and padding of all widths.
     for (rows, stride) in (2..=9).flat_map(|rows| [(rows, [1, 1]), (rows, [2, 2])]) {
         cases.push(Case::new([1, rows, 7, 20], [3, 3], stride, [[1, 1], [1, 1]]));
+        cases.push(Case::new([1, 2 * rows, 7, 70], [2, 2], [2, 2], [[0, 1], [1, 0]]));
         cases.push(Case::new([1, rows + 2, 9, 70], [3, 3], stride, [[0, 0], [0, 0]]));
         cases.push(Case::new([2, rows, 5, 9], [3, 3], stride, [[4, 0], [2, 5]]));
     }
@@ -59,8 +60,8 @@ fn the_table_in_f64() {
 /// Windows that have taps in common look at each of those once.
 fn check_single_nans<T: Number>() {
     let mut random = Random(6);
-    for (stride, pad) in [(1, 0), (1, 1), (2, 0), (2, 1), (3, 2)] {
-        let case = Case::new([1, 7, 8, 19], [3, 3], [stride, stride], [[pad, pad], [pad, pad]]);
+    for (kernel, stride, pad) in [(3, 1, 0), (3, 1, 1), (3, 2, 0), (3, 2, 1), (3, 3, 2), (2, 2, 0), (2, 2, 1)] {
+        let case = Case::new([1, 7, 8, 19], [kernel, kernel], [stride, stride], [[pad, pad], [pad, pad]]);
         let x = random.integers::<T>(case.shape, 20);
         for (y, column) in (0..7).flat_map(|y| (0..8).map(move |column| (y, column))) {
             let mut x = x.clone();

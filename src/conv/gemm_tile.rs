@@ -19,33 +19,53 @@ use crate::tiles::Rows;
 use crate::window::Sampling;
 use core::ops::Range;
 
-pub struct GemmTile<'j, 'a, 'b, T>(pub(super) &'j mut TileJob<'a, 'b, T>);
+pub struct GemmTile<'j, 'a, 'b, T> {
+    pub(super) job: &'j mut TileJob<'a, 'b, T>,
+    /// Rows of the tile that are taken at a time.
+    pub(super) rows: usize,
+}
 
 impl<T: Element> Op<T> for GemmTile<'_, '_, '_, T> {
     type Out = ();
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, s: S) {
-        let TileJob { operator, axes, x, place, tile, .. } = &*self.0;
+        let TileJob { operator, axes, x, place, tile, .. } = &*self.job;
         let p = &operator.plan.problem;
         let (class, sampling, first) = p.sample(axes, [x.shape()[1], x.shape()[2]], place);
         let [_, height, width, n] = tile.shape();
         let group = place[3].start / p.outputs_per_group();
         let inputs = p.inputs_per_group();
-        let problem = TileProblem {
+        let source = operator.plan.source(x);
+        let rows = self.rows.clamp(1, height);
+        let (mut few, mut many);
+        let starts: &mut [usize] = if rows * width <= FEW {
+            few = [0; 3 * FEW];
+            &mut few
+        } else {
+            many = [0; 3 * MAX_ROWS];
+            &mut many
+        };
+        let mut problem = TileProblem {
             class: &class,
             sampling: &sampling,
             first,
-            count: [height, width],
+            row: 0,
+            count: [rows, width],
             channels: group * inputs..(group + 1) * inputs,
             group,
             column: place[3].start % p.outputs_per_group(),
             n,
         };
-        match operator.plan.source(x) {
-            Source::Image => problem.in_place(s, self.0),
-            Source::Band => problem.by_band(s, self.0),
-            Source::Copies => problem.by_blocks(s, self.0),
+        for row in (0..height).step_by(rows) {
+            problem.row = row;
+            problem.first[0] = first[0] + row;
+            problem.count[0] = rows.min(height - row);
+            match source {
+                Source::Image => problem.in_place(s, self.job, starts),
+                Source::Band => problem.by_band(s, self.job, starts),
+                Source::Copies => problem.by_blocks(s, self.job, starts),
+            }
         }
     }
 }
@@ -58,12 +78,13 @@ pub(super) enum Source {
     Copies,
 }
 
-/// What is multiplied for a tile.
+/// What is multiplied for some rows of a tile.
 struct TileProblem<'a> {
     class: &'a TapClass,
     sampling: &'a [Sampling; 2],
-    /// The tile's first output, as the samplings count, and how many.
+    /// Their first output, as the samplings count and by its row in the tile, and how many.
     first: [usize; 2],
+    row: usize,
     count: [usize; 2],
     /// The group's channels of the image.
     channels: Range<usize>,
@@ -76,7 +97,7 @@ struct TileProblem<'a> {
 impl TileProblem<'_> {
     /// Patches of the image.
     #[inline(always)]
-    fn in_place<T: Element, S: Simd<T>>(&self, s: S, job: &mut TileJob<T>) {
+    fn in_place<T: Element, S: Simd<T>>(&self, s: S, job: &mut TileJob<T>, starts: &mut [usize]) {
         let x = job.x;
         // An axis of one pixel is never stepped along, so its stride may be any number: here it is none.
         let strides = [1, 2].map(|i| if x.shape()[i] > 1 { x.strides()[i] } else { 0 });
@@ -88,36 +109,35 @@ impl TileProblem<'_> {
             strides,
             channels: self.channels.len(),
         };
-        self.multiply(s, &patches, x.data(), job);
+        self.multiply(s, &patches, x.data(), job, starts);
     }
 
     /// Patches of a copy.
     #[inline(always)]
-    fn by_band<T: Element, S: Simd<T>>(&self, s: S, job: &mut TileJob<T>) {
+    fn by_band<T: Element, S: Simd<T>>(&self, s: S, job: &mut TileJob<T>, starts: &mut [usize]) {
         let band = Band::new(self.sampling, self.first, self.count);
         let channels = self.channels.len();
-        let (copy, scratch) = core::mem::take(&mut job.scratch).split_at_mut(job.operator.plan.copy_len());
+        let (copy, scratch) = job.scratch.split_at_mut(job.operator.plan.copy_len());
         band.copy(&job.x, job.place[0].start, self.channels.clone(), copy);
         let sampling = &band.sampling(self.sampling, self.first);
         let strides = [band.width() * channels, channels];
         let patches = Patches { sampling, first: [0; 2], count: self.count, origin: 0, strides, channels };
-        job.scratch = scratch;
-        self.multiply(s, &patches, copy, job);
+        self.multiply(s, &patches, copy, &mut TileJob { scratch, tile: &mut *job.tile, ..*job }, starts);
     }
 
     /// All terms at once, into the output where its channels are contiguous.
     #[inline(always)]
-    fn multiply<T: Element, S: Simd<T>>(&self, s: S, patches: &Patches, data: &[T], job: &mut TileJob<T>) {
+    fn multiply<T: Element, S: Simd<T>>(
+        &self,
+        s: S,
+        patches: &Patches,
+        data: &[T],
+        job: &mut TileJob<T>,
+        starts: &mut [usize],
+    ) {
         let TileJob { operator, epilogue, place, tile, scratch, is_joined, .. } = job;
         let m = self.count[0] * self.count[1];
-        let (mut few, mut many);
-        let starts: &mut [usize] = if m <= FEW {
-            few = [0; 3 * FEW];
-            &mut few
-        } else {
-            many = [0; 3 * MAX_ROWS];
-            &mut many
-        };
+        let lines = || patches.lines().map(|(oy, oxs)| (self.row + oy, oxs));
         let (a_at, starts) = starts.split_at_mut(m);
         let (c_at, more) = starts.split_at_mut(m);
         patches.starts(a_at);
@@ -126,8 +146,8 @@ impl TileProblem<'_> {
         let start = bias.map_or(Start::Zero, Start::Bias);
         let joined = *is_joined && m > 1;
         if !joined
-            && let Some(finish) = epilogue.in_registers(place, patches.lines(), &mut more[..m])
-            && let Some(mut rows) = tile.rows(c_at, patches.lines())
+            && let Some(finish) = epilogue.in_registers(place, lines(), &mut more[..m])
+            && let Some(mut rows) = tile.rows(c_at, lines())
         {
             return self.product(s, operator, a, C { rows: &mut rows, start, finish: &finish });
         }
@@ -139,7 +159,7 @@ impl TileProblem<'_> {
             let rows = &mut Rows::new(sums, c_at, self.n);
             self.product(s, operator, a, C { rows, start, finish: &Finish::NOTHING });
         }
-        let pixels = patches.lines().flat_map(|(oy, oxs)| oxs.map(move |ox| [0, oy, ox]));
+        let pixels = lines().flat_map(|(oy, oxs)| oxs.map(move |ox| [0, oy, ox]));
         for (pixel, sums) in pixels.zip(sums.chunks_exact_mut(self.n)) {
             epilogue.finish(s, (place, &mut **tile), pixel, 0, sums, buffer);
         }
@@ -148,14 +168,14 @@ impl TileProblem<'_> {
     /// Block by block of terms: patches are copied, multiplied and added to sums in scratch memory, which the epilogue then
     /// finishes pixel by pixel.
     #[inline(always)]
-    fn by_blocks<T: Element, S: Simd<T>>(&self, s: S, job: &mut TileJob<T>) {
+    fn by_blocks<T: Element, S: Simd<T>>(&self, s: S, job: &mut TileJob<T>, starts: &mut [usize]) {
         let TileJob { operator, x, epilogue, place, tile, scratch, .. } = job;
         let (plan, inputs) = (&operator.plan, self.channels.len());
         let [height, width] = self.count;
         let (m, n) = (height * width, self.n);
         let (a, scratch) = scratch.split_at_mut(plan.copy_len());
         let (sums, buffer) = scratch.split_at_mut(m * n);
-        let mut c_at = [0; MAX_ROWS];
+        let (a_at, c_at) = starts.split_at_mut(m);
         (0..m).for_each(|i| c_at[i] = i * n);
         let bias = operator.bias().map(|bias| &bias[place[3].range()]);
         for row in sums.chunks_exact_mut(n) {
@@ -169,7 +189,6 @@ impl TileProblem<'_> {
             let term = block.taps.start * inputs + block.channels.start;
             let channels = self.channels.start + block.channels.start..self.channels.start + block.channels.end;
             let patches = Im2col { x, image: place[0].start, channels, taps: block.taps, sampling: self.sampling };
-            let mut a_at = [0; MAX_ROWS];
             for i in 0..m {
                 a_at[i] = i * k;
                 patches.row([self.first[0] + i / width, self.first[1] + i % width], &mut a[i * k..][..k]);
@@ -182,12 +201,13 @@ impl TileProblem<'_> {
                 continue;
             }
             let classes = &Plain { rows: m, terms: 0..k };
-            let a = A { data: a, starts: &a_at[..m], classes, most_rows: MAX_ROWS, term };
+            let a = A { data: a, starts: a_at, classes, most_rows: MAX_ROWS, term };
             let rows = &mut Rows::new(sums, &c_at[..m], n);
             self.product(s, operator, a, C { rows, start: Start::C, finish: &Finish::NOTHING });
         }
         for (i, sums) in sums.chunks_exact_mut(n).enumerate() {
-            epilogue.finish(s, (place, &mut **tile), [0, i / width, i % width], 0, sums, buffer);
+            let pixel = [0, self.row + i / width, i % width];
+            epilogue.finish(s, (place, &mut **tile), pixel, 0, sums, buffer);
         }
     }
 

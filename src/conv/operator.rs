@@ -141,10 +141,13 @@ impl<T: Element> Operator<T> {
         let (x, y, epilogue) =
             if is_joined { (x.images_as_width(), y.images_as_width(), &joined) } else { (x, y, epilogue) };
         let shape = y.shape();
-        let grid = match plan.algorithm() {
-            Algorithm::Depthwise => depthwise::grid(&plan.problem, axes, &x, shape, &plan.blocking, plan.lanes()),
-            Algorithm::Winograd => plan.winograd_grid(shape, run.executor.workers()),
-            _ => plan.grid(shape, plan.source(&x)),
+        let workers = run.executor.workers();
+        let (grid, rows) = match plan.algorithm() {
+            Algorithm::Depthwise => {
+                (depthwise::grid(&plan.problem, axes, &x, shape, &plan.blocking, plan.lanes()), shape[1])
+            }
+            Algorithm::Winograd => (plan.winograd_grid(shape, workers), shape[1]),
+            _ => plan.grid(shape, plan.source(&x), workers),
         };
         let pixels = shape[0].saturating_mul(shape[1]).saturating_mul(shape[2]);
         let work = pixels.saturating_mul(plan.problem.terms()).saturating_mul(plan.problem.outputs);
@@ -153,7 +156,7 @@ impl<T: Element> Operator<T> {
             match plan.algorithm() {
                 Algorithm::Winograd => T::conv_winograd(plan.level(), WinogradTile(job)),
                 Algorithm::Depthwise => T::conv_depthwise(plan.level(), Depthwise(job)),
-                _ => T::conv_gemm_tile(plan.level(), GemmTile(&mut job)),
+                _ => T::conv_gemm_tile(plan.level(), GemmTile { job: &mut job, rows }),
             }
         })
     }

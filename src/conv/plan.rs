@@ -206,8 +206,9 @@ impl Plan {
         }
     }
 
-    /// How the outputs `y` are cut into tiles: by shape and lowering alone, never by the number of threads.
-    pub(super) fn grid(&self, y: [usize; 4], source: Source) -> Grid {
+    /// How the outputs `y` are cut into tiles for so many workers, and the rows of a tile that are taken at a time: those follow
+    /// from shape and lowering alone.
+    pub(super) fn grid(&self, y: [usize; 4], source: Source, workers: usize) -> (Grid, usize) {
         let p = &self.problem;
         let step = |i: usize| if p.transposed { p.window.stride[i] } else { 1 };
         let outputs = [y[1].div_ceil(step(0)).max(1), y[2].div_ceil(step(1)).max(1)];
@@ -225,14 +226,14 @@ impl Plan {
                 columns -= 1;
             }
         }
-        p.grid(y, [rows, columns], &self.blocking, self.register_tile.columns)
+        p.grid(y, [rows, columns], &self.blocking, self.register_tile.columns, workers)
     }
 
     /// How the outputs `y` are cut into blocks of transformed tiles for so many workers.
     pub(super) fn winograd_grid(&self, y: [usize; 4], workers: usize) -> Grid {
         match &self.winograd {
             Some(winograd) => winograd.grid(&self.problem, y, workers),
-            None => self.grid(y, Source::Copies),
+            None => self.grid(y, Source::Copies, workers).0,
         }
     }
 

@@ -157,14 +157,22 @@ impl Problem {
         self.window.kernel == [1, 1] && !self.transposed && is_unpadded
     }
 
-    /// How the outputs `y` are cut into tiles of at most so many rows and columns: by the shape alone, never by the number of
-    /// threads.
+    /// How the outputs `y` are cut into tiles for so many workers, and how many rows of a tile are taken at a time: at most so many,
+    /// and so many columns, which follow from the shape alone. A sum is the same, to the bit, in any tile.
     ///
     /// Panels have `nr` columns.
-    pub fn grid(&self, y: [usize; 4], [rows, columns]: [usize; 2], blocking: &Blocking, nr: usize) -> Grid {
-        let height = |rows: usize| Parts::Phases { len: y[1], step: self.phases(0), unit: 1, most: rows };
+    pub fn grid(
+        &self,
+        y: [usize; 4],
+        [rows, columns]: [usize; 2],
+        blocking: &Blocking,
+        nr: usize,
+        workers: usize,
+    ) -> (Grid, usize) {
+        let height = |unit: usize, most: usize| Parts::Phases { len: y[1], step: self.phases(0), unit, most };
         let width = Parts::Phases { len: y[2], step: self.phases(1), unit: 1, most: columns };
-        let tiles = y[0].saturating_mul(height(rows).count()).saturating_mul(width.count()).saturating_mul(self.groups);
+        let beside = y[0].saturating_mul(width.count()).saturating_mul(self.groups);
+        let tiles = beside.saturating_mul(height(1, rows).count());
         // Cuts must be worth a tile's cost.
         let work = [y[1], y[2], self.terms(), self.outputs].into_iter().fold(y[0], usize::saturating_mul);
         let channels = channel_parts(
@@ -181,15 +189,25 @@ impl Problem {
             2 | 3 if self.is_uniform() => 2,
             _ => 1,
         };
-        let rows = rows.min(y[1].div_ceil(self.phases(0)).max(1));
+        let all = y[1].div_ceil(self.phases(0)).max(1);
+        let rows = rows.min(all);
         let least = LEAST_PIXELS.div_ceil(columns.max(1)).min(rows);
         let rows = rows.div_ceil(cuts.min(work / TILE_WORK).max(1)).max(least);
-        Grid::new([Parts::up_to(y[0], 1), height(rows), width, channels])
+        let rows = all.div_ceil(all.div_ceil(rows));
+        // A tile costs half a microsecond beside its rows. Where channels are cut as well, their next part finds the inputs in the cache.
+        let times = match (workers, channels.count()) {
+            (_, 2..) => 1,
+            (..=1, _) => all,
+            _ => beside.saturating_mul(height(rows, 1).count()) / workers.saturating_mul(TILES_OF_WORKER),
+        };
+        (Grid::new([Parts::up_to(y[0], 1), height(rows, times.max(1)), width, channels]), rows)
     }
 }
 
 /// Tiles that a problem is cut into at least, where it is large enough.
 pub(super) const TILES: usize = 16;
+/// Tiles for each worker, if there are as many: so that all are done at about the same time.
+const TILES_OF_WORKER: usize = 8;
 /// Pixels of a tile that was cut from a larger one by rows, at least: some strips.
 const LEAST_PIXELS: usize = 28;
 /// Multiplications of a tile that was cut from a larger one: about a microsecond.

@@ -1,10 +1,10 @@
 //! Several products of the same shape, whose B follow each other.
 
-use super::blocking::{narrow_rows, rows};
+use super::blocking::{narrow_rows, rows, square_rows};
 use super::finish::Finish;
 use super::macro_kernel::even_strips;
 use super::micro_kernel::{Segment, Start};
-use super::strips::{Ahead, Strips, panels_at_a_time, strips};
+use super::strips::{Ahead, Strips, is_square, panels_at_a_time, strips};
 use crate::element::Element;
 use crate::simd::{Op, Simd};
 use crate::tiles::Rows;
@@ -37,11 +37,16 @@ impl<T: Element> Op<T> for Batch<'_, T> {
             return;
         }
         let (most, panel_len) = (rows(S::REGISTERS), k * 2 * S::LANES);
-        let most = if n <= S::LANES { narrow_rows(most) } else { most };
+        let square = is_square::<S, T>(n, k);
+        let most = match n {
+            _ if square => square_rows(most),
+            n if n <= S::LANES => narrow_rows(most),
+            _ => most,
+        };
         // All rows use a product's B, and fetch the next one's meanwhile, each its share.
         let share = steps[1].div_ceil(a_at.len());
         let parts = even_strips(a_at.len(), most).map(|(height, m)| {
-            let terms = k * (m / height.max(1)) * n.div_ceil(2 * S::LANES).div_ceil(panels_at_a_time(height));
+            let terms = k * (m / height.max(1)) * n.div_ceil(2 * S::LANES).div_ceil(panels_at_a_time(height, square));
             (height, m, (m * share).div_ceil(terms.max(1)))
         });
         for i in 0..count {
@@ -57,8 +62,9 @@ impl<T: Element> Op<T> for Batch<'_, T> {
                 let (a_at, segments) = (&a_at[row..row + m], &[Segment { len: k, a: 0, b: 0 }]);
                 let ahead = Ahead { b: next, at: 0, step };
                 let (start, finish) = (Start::Zero, &Finish::NOTHING);
+                let (column, panels) = (0, panels_at_a_time(height, square));
                 let mut strips_of_part =
-                    Strips { height, a, a_at, segments, b, panel_len, ahead, c, row, column: 0, n, start, finish };
+                    Strips { height, panels, a, a_at, segments, b, panel_len, ahead, c, row, column, n, start, finish };
                 strips(s, &mut strips_of_part);
                 row += m;
             }

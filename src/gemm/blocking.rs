@@ -42,6 +42,12 @@ pub(super) const fn wide_rows(rows: usize) -> usize {
     2 * rows / 3
 }
 
+/// Rows of a register tile of four vectors, where one of two has `rows`: those of A stay in registers, and one is for B. Few
+/// registers have none.
+pub(super) const fn square_rows(rows: usize) -> usize {
+    if rows < MOST_TILE_ROWS { 0 } else { (2 * rows + 2) / 5 }
+}
+
 /// Rows of a register tile of one vector, where one of two has `rows`: as many accumulators, but no more rows than a tile ever
 /// has.
 pub(super) const fn narrow_rows(rows: usize) -> usize {

@@ -1,7 +1,8 @@
 //! Every instance of the micro-kernel by its size, so that each can be measured alone: the compiler may ruin one, and leave
 //! the others as they are.
 
-use super::blocking::{RegisterTile, narrow_rows, wide_rows};
+use super::blocking::{RegisterTile, narrow_rows, square_rows, wide_rows};
+use super::strips::FEW_TERMS;
 use super::{Finish, Gemm, Plain, Start};
 use crate::element::Element;
 use crate::simd::Level;
@@ -30,21 +31,20 @@ pub struct MicroKernel<T> {
 const STRIPS: usize = 8;
 
 impl<T: Element> MicroKernel<T> {
-    /// All instances of a level: one vector wide, a panel, a panel and a vector, and for few rows several panels.
+    /// All instances of a level: one vector wide, a panel, a panel and a vector, and several panels for few rows or for few terms,
+    /// `k` or less.
     pub fn all(level: Level, k: usize) -> Vec<MicroKernel<T>> {
         let tile = RegisterTile::new::<T>(level);
         let narrow = (1..=narrow_rows(tile.rows)).map(|rows| (rows, tile.columns / 2));
         let tall = narrow.chain((1..=tile.rows).map(|rows| (rows, tile.columns)));
         let wide = [(2, 3 * tile.columns), (3, 2 * tile.columns)];
         let joined = (4..=wide_rows(tile.rows)).map(|rows| (rows, 3 * tile.columns / 2));
-        tall.chain(joined)
-            .chain(wide)
-            .filter(|&(_, columns)| columns > 0)
-            .map(|size| Self::new(level, size, k))
-            .collect()
+        let square = (4..=square_rows(tile.rows)).map(|rows| (rows, 2 * tile.columns, k.min(FEW_TERMS)));
+        let sizes = tall.chain(joined).chain(wide).map(|(rows, columns)| (rows, columns, k)).chain(square);
+        sizes.filter(|&(_, columns, _)| columns > 0).map(|size| Self::new(level, size)).collect()
     }
 
-    fn new(level: Level, (rows, columns): (usize, usize), k: usize) -> Self {
+    fn new(level: Level, (rows, columns, k): (usize, usize, usize)) -> Self {
         let all = rows * STRIPS;
         let panels = columns.div_ceil(RegisterTile::new::<T>(level).columns);
         MicroKernel {

@@ -1,10 +1,10 @@
 //! The loops around the micro-kernel: groups of panels of B outside, so that one stays in the second-level cache, strips
 //! of A inside, so that one stays in the first.
 
-use super::blocking::{narrow_rows, rows, wide_rows};
+use super::blocking::{narrow_rows, rows, square_rows, wide_rows};
 use super::finish::Finish;
 use super::micro_kernel::{Segment, Start};
-use super::strips::{Ahead, Strips, panels_at_a_time, strips};
+use super::strips::{Ahead, Strips, is_square, panels_at_a_time, strips};
 use crate::activation::Activation;
 use crate::element::Element;
 use crate::simd::{Op, Simd};
@@ -57,7 +57,9 @@ impl<T: Element> Op<T> for Gemm<'_, '_, T> {
     fn run<S: Simd<T>>(self, s: S) {
         let Gemm { a, a_at, classes, b, panel_len, c, start, finish, .. } = self;
         let nr = 2 * S::LANES;
+        let square = is_square::<S, T>(self.n, panel_len / nr);
         let most = match self.n {
+            _ if square => square_rows(rows(S::REGISTERS)),
             n if n <= S::LANES => narrow_rows(rows(S::REGISTERS)),
             // The last three vectors fit into one tile, and there are not many before them.
             n if n > nr && n < 3 * nr && (1..=S::LANES).contains(&(n % nr)) => wide_rows(rows(S::REGISTERS)),
@@ -84,6 +86,7 @@ impl<T: Element> Op<T> for Gemm<'_, '_, T> {
                     if m == 0 {
                         continue;
                     }
+                    let panels = panels_at_a_time(height, square);
                     // What is applied to stored rows wants them in the first-level cache: a strip at a time.
                     let at_a_time = if finish.activation.is_some() { height } else { m };
                     for _ in (0..m).step_by(at_a_time.max(1)) {
@@ -91,7 +94,7 @@ impl<T: Element> Op<T> for Gemm<'_, '_, T> {
                         // The next group is fetched while this one is used, each row its share.
                         let ahead = match next.get(row * share..) {
                             Some(b) if !b.is_empty() => {
-                                let steps = k * (m / height) * (end - first).div_ceil(panels_at_a_time(height));
+                                let steps = k * (m / height) * (end - first).div_ceil(panels);
                                 Ahead { b, at: 0, step: (m * share).div_ceil(steps.max(1)) }
                             }
                             _ => Ahead { b, at: 0, step: 0 },
@@ -101,6 +104,7 @@ impl<T: Element> Op<T> for Gemm<'_, '_, T> {
                             s,
                             &mut Strips {
                                 height,
+                                panels,
                                 a,
                                 a_at,
                                 segments,
@@ -160,6 +164,7 @@ impl<T: Element> Op<T> for Activate<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::strips::FEW_TERMS;
     use super::super::{pack, packed_len};
     use super::*;
     use crate::simd::Level;
@@ -176,8 +181,9 @@ mod tests {
         let nr = tile.columns;
         for m in 1..=2 * tile.rows + 1 {
             for n in (1..=nr).chain([nr + 1, 2 * nr, 2 * nr + 3]) {
-                // A row alone has its sums in chains, if it has enough terms.
-                for &k in if m == 1 { &[0, 1, 7, 64, 131][..] } else { &[0, 1, 7] } {
+                // A row alone has its sums in chains, if it has enough terms; two panels are taken at a time, if sums have few.
+                let more = if m == 1 { &[64, 131][..] } else { &[FEW_TERMS + 1][..usize::from(n == 2 * nr)] };
+                for &k in [0, 1, 7].iter().chain(more) {
                     let a = integers::<T>(3 * m + 12 + k, m);
                     let a_at: Vec<usize> = (0..m).map(|i| (i * 37 + 1) % (3 * m + 12)).collect();
                     let (b, bias) = (integers::<T>(k * n, n), integers::<T>(n, 5));

@@ -51,7 +51,8 @@ pub(crate) fn chains(len: usize) -> [Range<usize>; CHAINS] {
 const LINE: usize = 64;
 
 /// Rows of B from the one in use to the one that is fetched from the second-level cache. Vectors of a whole line each take more from
-/// there than Intel's cores fetch by themselves (3x3 layers on Granite Rapids: 2 to 5 %); narrower ones do not.
+/// there than Intel's cores fetch by themselves (3x3 layers on Granite Rapids: 2 to 5 %); narrower ones do not, and a vector alone
+/// has no time for it.
 const SOON: usize = 16;
 
 /// Strips of `ROWS` rows and `VECTORS` vectors.
@@ -104,7 +105,7 @@ impl<T: Element, const ROWS: usize, const VECTORS: usize> Op<T> for Tiles<'_, '_
                     for ((k, b), last) in (0..len).zip(b.chunks_exact(nr)).zip(last.chunks_exact(nr)) {
                         s.prefetch(ahead.wrapping_add(ahead_at));
                         ahead_at += step;
-                        if lanes * size_of::<T>() == LINE {
+                        if VECTORS > 1 && lanes * size_of::<T>() == LINE {
                             unrolled!(v in 0..VECTORS, {
                                 let b = if v < 2 { &b[v * lanes..] } else { last };
                                 s.prefetch(b.as_ptr().wrapping_add(SOON * nr));

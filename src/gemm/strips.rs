@@ -1,6 +1,6 @@
 //! Strips of rows, and which instance of the micro-kernel runs them.
 
-use super::blocking::{rows, wide_rows};
+use super::blocking::{rows, square_rows, wide_rows};
 use super::finish::Finish;
 use super::micro_kernel::{Segment, Start, Tiles};
 use crate::element::Element;
@@ -16,10 +16,19 @@ pub(super) struct Ahead<'a, T> {
     pub step: usize,
 }
 
+/// Terms of a sum, at most, for which two panels of B stay in the first-level cache together with the rows of A.
+pub(super) const FEW_TERMS: usize = 160;
+
+/// Whether strips take two panels at a time, with fewer rows: of short sums that takes fewer steps.
+pub(super) fn is_square<S: Simd<T>, T: Element>(n: usize, k: usize) -> bool {
+    square_rows(rows(S::REGISTERS)) > 0 && k <= FEW_TERMS && n.is_multiple_of(4 * S::LANES)
+}
+
 /// Rows of A, in strips of the same height, times some panels of B.
 pub(super) struct Strips<'a, 'c, T> {
-    /// Rows of a strip.
+    /// Rows of a strip, and panels that it takes at a time.
     pub height: usize,
+    pub panels: usize,
     pub a: &'a [T],
     /// Where the rows start in `a`, modulo the size of the address space: whole strips.
     pub a_at: &'a [usize],
@@ -40,12 +49,18 @@ pub(super) struct Strips<'a, 'c, T> {
 /// Two or three rows do not keep the units busy: they take several panels at a time. (One row has its sums in chains instead, and
 /// reads one stream of weights: it waits for nothing but memory.)
 #[inline(always)]
-pub(super) fn panels_at_a_time(rows: usize) -> usize {
-    [1, 1, 3, 2].get(rows).copied().unwrap_or(1)
+pub(super) fn panels_at_a_time(rows: usize, is_square: bool) -> usize {
+    [1, 1, 3, 2].get(rows).copied().unwrap_or(if is_square { 2 } else { 1 })
 }
 
 /// Rows of A that lie this many times their length apart are not fetched: most of it would not be used.
 const NEAR: usize = 4;
+
+/// Whether a level with so many registers has a tile of this size.
+const fn is_tile(tile_rows: usize, vectors: usize, registers: usize) -> bool {
+    tile_rows * vectors <= 2 * rows(registers)
+        && (vectors != 4 || tile_rows <= 3 || tile_rows <= square_rows(rows(registers)))
+}
 
 /// Runs strips of at most [`rows`] rows.
 #[inline(always)]
@@ -54,19 +69,18 @@ pub(super) fn strips<T: Element, S: Simd<T>>(s: S, t: &mut Strips<T>) {
         ($vectors:literal: $($rows:literal),*) => {
             match t.height {
                 // The guard is a constant block, so a level is compiled for its own tiles only.
-                $($rows if const { $rows * $vectors <= 2 * rows(S::REGISTERS) } => s.call(Tiles::<T, $rows, $vectors>(t)),)*
+                $($rows if const { is_tile($rows, $vectors, S::REGISTERS) } => s.call(Tiles::<T, $rows, $vectors>(t)),)*
                 rows => unreachable!("a strip of {rows} rows and {} vectors", $vectors),
             }
         };
     }
     let nr = 2 * S::LANES;
-    let panels = panels_at_a_time(t.height);
-    let all = t.n;
+    let (panels, all) = (t.panels, t.n);
     if panels > 1 && all >= panels * nr {
         t.n = all / (panels * nr) * (panels * nr);
         match panels {
             3 => tiles!(6: 2),
-            _ => tiles!(4: 3),
+            _ => tiles!(4: 3, 4, 5, 6),
         }
         t.advance(nr, all - t.n);
     }

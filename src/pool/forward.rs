@@ -2,7 +2,7 @@
 
 use super::chunk::{Chunked, LARGE_WINDOW, Reduce, Window, by_chunks, reduce, store};
 use super::pooled_shape;
-use super::rows::{self, Threes};
+use super::rows::{self, Several};
 use super::sliding::{self, Sliding};
 use super::tiling::{Source, Tiling};
 use crate::element::Element;
@@ -73,10 +73,11 @@ impl<T: Element, F: Finish<T>> Op<T> for Forward<'_, '_, T, F> {
     #[inline(always)]
     fn run<S: Simd<T>>(mut self, s: S) {
         let [_, height, width, _] = *self.part;
-        match rows::stride(self.axes).filter(|_| height.count > 1 && self.y.has_slices()) {
-            Some(1) => return s.call(Threes::<T, F, 1>(&mut self)),
-            Some(_) => return s.call(Threes::<T, F, 2>(&mut self)),
-            None => {}
+        match rows::square(self.axes).filter(|_| height.count > 1 && self.y.has_slices()) {
+            Some([3, 1]) => return s.call(Several::<T, F, 3, 1>(&mut self)),
+            Some([3, 2]) => return s.call(Several::<T, F, 3, 2>(&mut self)),
+            Some([2, 2]) => return s.call(Several::<T, F, 2, 2>(&mut self)),
+            _ => {}
         }
         match sliding::rows(self.axes) {
             Some(rows) => s.call(Sliding { tile: &mut self, rows }),

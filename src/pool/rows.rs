@@ -1,4 +1,4 @@
-//! Windows of 3x3 taps, several rows of them at a time.
+//! Windows of 2x2 and 3x3 taps, several rows of them at a time.
 //!
 //! ```text
 //!   x x x x      each row of the input is reduced along itself, in registers, and serves all windows that have it:
@@ -22,20 +22,18 @@ use core::array::from_fn;
 use core::marker::PhantomData;
 use core::ops::Range;
 
-/// Taps along an axis.
-const K: usize = 3;
-/// Any number of them.
+/// Any number of taps along an axis.
 const ANY: usize = 0;
 /// Rows of windows at a time, at most, and the rows of the input that they have.
 const MOST: usize = 4;
 
-/// The stride of windows that are reduced so.
-pub(super) fn stride(axes: &[PoolAxis; 2]) -> Option<usize> {
-    let stride = |axis: &PoolAxis| match axis {
-        PoolAxis::Sliding { axis, .. } if axis.kernel == K && axis.dilation == 1 => Some(axis.stride),
+/// Taps and stride of square windows.
+pub(super) fn square(axes: &[PoolAxis; 2]) -> Option<[usize; 2]> {
+    let window = |axis: &PoolAxis| match axis {
+        PoolAxis::Sliding { axis, .. } if axis.dilation == 1 => Some([axis.kernel, axis.stride]),
         _ => None,
     };
-    stride(&axes[0]).filter(|&rows| matches!(rows, 1 | 2) && stride(&axes[1]) == Some(rows))
+    window(&axes[0]).filter(|&rows| window(&axes[1]) == Some(rows))
 }
 
 /// Rows of windows at a time, with so many registers.
@@ -43,10 +41,10 @@ const fn rows_at_a_time(stride: usize, registers: usize) -> usize {
     if stride == 1 && registers >= 32 { MOST } else { 2 }
 }
 
-/// A tile of them, with two rows of windows at least, whose channels are contiguous.
-pub(super) struct Threes<'f, 'a, 'b, T, F, const STRIDE: usize>(pub &'f mut Forward<'a, 'b, T, F>);
+/// A tile of windows of `K` times `K` taps, with two rows of them at least, whose channels are contiguous.
+pub(super) struct Several<'f, 'a, 'b, T, F, const K: usize, const STRIDE: usize>(pub &'f mut Forward<'a, 'b, T, F>);
 
-impl<T: Element, F: Finish<T>, const STRIDE: usize> Op<T> for Threes<'_, '_, '_, T, F, STRIDE> {
+impl<T: Element, F: Finish<T>, const K: usize, const STRIDE: usize> Op<T> for Several<'_, '_, '_, T, F, K, STRIDE> {
     type Out = ();
 
     #[inline(always)]
@@ -73,7 +71,7 @@ impl<T: Element, F: Finish<T>, const STRIDE: usize> Op<T> for Threes<'_, '_, '_,
     }
 }
 
-impl<T: Element, F: Finish<T>, const STRIDE: usize> Threes<'_, '_, '_, T, F, STRIDE> {
+impl<T: Element, F: Finish<T>, const K: usize, const STRIDE: usize> Several<'_, '_, '_, T, F, K, STRIDE> {
     /// `H` rows of windows from `oy` on. Whether it [refuses](Reduce::refuses) an element; then what the outputs hold is undefined.
     #[inline(always)]
     fn line<S: Simd<T>, const H: usize>(&mut self, s: S, oy: usize) -> bool {
@@ -101,7 +99,7 @@ impl<T: Element, F: Finish<T>, const STRIDE: usize> Threes<'_, '_, '_, T, F, STR
                         by_chunks(
                             s,
                             n,
-                            Rows::<T, F::Reduce, STRIDE, H, $taps, $all> {
+                            Rows::<T, F::Reduce, K, STRIDE, H, $taps, $all> {
                                 x,
                                 inside,
                                 y,
@@ -127,7 +125,7 @@ impl<T: Element, F: Finish<T>, const STRIDE: usize> Threes<'_, '_, '_, T, F, STR
 
 /// Windows above each other, with `TAPS` columns of taps, the last `STRIDE` of which are checked, or `ANY`, all of which are.
 /// `ALL` of their rows lie in the input, or some.
-struct Rows<'r, 'a, 'y, T, R, const STRIDE: usize, const H: usize, const TAPS: usize, const ALL: bool> {
+struct Rows<'r, 'a, 'y, T, R, const K: usize, const STRIDE: usize, const H: usize, const TAPS: usize, const ALL: bool> {
     /// The axes are window, tap and row.
     x: Lattice<'a, T>,
     /// Which rows of the windows lie in the input.
@@ -139,8 +137,8 @@ struct Rows<'r, 'a, 'y, T, R, const STRIDE: usize, const H: usize, const TAPS: u
     reduce: PhantomData<R>,
 }
 
-impl<T: Element, R: Reduce<T>, const STRIDE: usize, const H: usize, const TAPS: usize, const ALL: bool> Chunked<T>
-    for Rows<'_, '_, '_, T, R, STRIDE, H, TAPS, ALL>
+impl<T: Element, R: Reduce<T>, const K: usize, const STRIDE: usize, const H: usize, const TAPS: usize, const ALL: bool>
+    Chunked<T> for Rows<'_, '_, '_, T, R, K, STRIDE, H, TAPS, ALL>
 {
     #[inline(always)]
     fn chunk<S: Simd<T>, const N: usize>(&mut self, s: S, c: usize, width: usize) {
