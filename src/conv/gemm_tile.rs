@@ -184,7 +184,9 @@ impl TileProblem<'_> {
                 None => row.fill(T::ZERO),
             }
         }
-        for block in blocks(self.class.taps(), inputs, plan.blocking.depth) {
+        // Pairs of terms stay together.
+        let unit = if plan.has_pairs(plan.algorithm()) { 2 } else { 1 };
+        for block in blocks(self.class.taps(), inputs, plan.blocking.depth, unit) {
             let k = block.taps.len() * block.channels.len();
             let term = block.taps.start * inputs + block.channels.start;
             let channels = self.channels.start + block.channels.start..self.channels.start + block.channels.end;
@@ -254,6 +256,7 @@ impl TileProblem<'_> {
             group: plan.blocking.panels(k, nr),
             c: c.rows,
             n: self.n,
+            paired: plan.has_pairs(plan.algorithm()),
             start: c.start,
             finish: c.finish,
         });
@@ -294,14 +297,13 @@ struct Block {
     channels: Range<usize>,
 }
 
-/// Cuts the terms into blocks of at most `depth`. They follow each other in the packed weights.
-fn blocks(taps: usize, channels: usize, depth: usize) -> impl Iterator<Item = Block> {
+/// Cuts the terms into blocks of at most `depth`, and channels in front of whole units. They follow each other in the packed weights.
+fn blocks(taps: usize, channels: usize, depth: usize, unit: usize) -> impl Iterator<Item = Block> {
     let taps_each = (depth / channels).max(1);
-    let channel_blocks = channels.div_ceil(depth);
+    let units = channels.div_ceil(unit);
+    let channel_blocks = units.div_ceil((depth / unit).max(1));
+    let cut = move |i: usize| (units * i / channel_blocks * unit).min(channels);
     (0..taps).step_by(taps_each).flat_map(move |tap| {
-        (0..channel_blocks).map(move |i| Block {
-            taps: tap..(tap + taps_each).min(taps),
-            channels: channels * i / channel_blocks..channels * (i + 1) / channel_blocks,
-        })
+        (0..channel_blocks).map(move |i| Block { taps: tap..(tap + taps_each).min(taps), channels: cut(i)..cut(i + 1) })
     })
 }

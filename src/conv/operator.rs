@@ -9,7 +9,7 @@ use super::winograd::WinogradTile;
 use super::{Algorithm, Options};
 use crate::element::Element;
 use crate::error::Error;
-use crate::gemm::pack;
+use crate::gemm::{pack, pair};
 use crate::pages::Pages;
 use crate::run::Run;
 use crate::simd::{Level, Machine};
@@ -104,6 +104,9 @@ impl<T: Element> Operator<T> {
                     let kx = class.first[1] + class.step[1] * (tap % class.count[1]);
                     weights_row(&p, &weights, [ky, kx], term, group * columns + column, row);
                 });
+                if self.plan.has_pairs(self.plan.algorithm()) {
+                    pair(k, columns, panel, panels);
+                }
             }
         }
         Ok(())

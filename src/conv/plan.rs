@@ -10,7 +10,7 @@ use super::gemm_tile::Source;
 use super::problem::{Problem, TapClass};
 use super::winograd::Winograd;
 use crate::error::Error;
-use crate::gemm::{RegisterTile, packed_len};
+use crate::gemm::{RegisterTile, has_pairs, packed_len};
 use crate::simd::{Level, Machine};
 use crate::tensor::View;
 use crate::tiles::Grid;
@@ -259,6 +259,15 @@ impl Plan {
             _ => self.register_tile.columns,
         };
         Packing { groups, columns, panel }
+    }
+
+    /// Whether the last panel of the packed weights has pairs of terms. All stretches of terms are whole taps then.
+    pub(crate) fn has_pairs(&self, algorithm: Algorithm) -> bool {
+        let p = &self.problem;
+        matches!(algorithm, Algorithm::Pointwise | Algorithm::Implicit | Algorithm::Band)
+            && p.inputs_per_group().is_multiple_of(2)
+            && self.blocking.depth > 1
+            && has_pairs(p.outputs_per_group(), self.register_tile.columns)
     }
 
     /// Elements of a vector.

@@ -62,9 +62,24 @@ impl<T: Element> Op<T> for Batch<'_, T> {
                 let (a_at, segments) = (&a_at[row..row + m], &[Segment { len: k, a: 0, b: 0 }]);
                 let ahead = Ahead { b: next, at: 0, step };
                 let (start, finish) = (Start::Zero, &Finish::NOTHING);
-                let (column, panels) = (0, panels_at_a_time(height, square));
-                let mut strips_of_part =
-                    Strips { height, panels, a, a_at, segments, b, panel_len, ahead, c, row, column, n, start, finish };
+                let (column, panels, paired) = (0, panels_at_a_time(height, square), false);
+                let mut strips_of_part = Strips {
+                    height,
+                    panels,
+                    paired,
+                    a,
+                    a_at,
+                    segments,
+                    b,
+                    panel_len,
+                    ahead,
+                    c,
+                    row,
+                    column,
+                    n,
+                    start,
+                    finish,
+                };
                 strips(s, &mut strips_of_part);
                 row += m;
             }

@@ -46,6 +46,8 @@ pub struct Gemm<'a, 'c, T> {
     pub(crate) group: usize,
     pub(crate) c: &'a mut Rows<'c, T>,
     pub(crate) n: usize,
+    /// Whether the last panel of B has pairs of terms: see [`pair`](super::pair).
+    pub(crate) paired: bool,
     pub(crate) start: Start<'a, T>,
     pub(crate) finish: &'a Finish<'a, T>,
 }
@@ -55,12 +57,14 @@ impl<T: Element> Op<T> for Gemm<'_, '_, T> {
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, s: S) {
-        let Gemm { a, a_at, classes, b, panel_len, c, start, finish, .. } = self;
+        let Gemm { a, a_at, classes, b, panel_len, c, paired, start, finish, .. } = self;
         let nr = 2 * S::LANES;
         let square = is_square::<S, T>(self.n, panel_len / nr);
         let most = match self.n {
             _ if square => square_rows(rows(S::REGISTERS)),
             n if n <= S::LANES => narrow_rows(rows(S::REGISTERS)),
+            // Three vectors of pairs.
+            n if paired && n % nr > S::LANES => wide_rows(rows(S::REGISTERS)),
             // The last three vectors fit into one tile, and there are not many before them.
             n if n > nr && n < 3 * nr && (1..=S::LANES).contains(&(n % nr)) => wide_rows(rows(S::REGISTERS)),
             _ => rows(S::REGISTERS),
@@ -105,6 +109,7 @@ impl<T: Element> Op<T> for Gemm<'_, '_, T> {
                             &mut Strips {
                                 height,
                                 panels,
+                                paired,
                                 a,
                                 a_at,
                                 segments,
@@ -165,7 +170,7 @@ impl<T: Element> Op<T> for Activate<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::super::strips::FEW_TERMS;
-    use super::super::{pack, packed_len};
+    use super::super::{has_pairs, pack, packed_len, pair};
     use super::*;
     use crate::simd::Level;
     use alloc::vec;
@@ -182,13 +187,19 @@ mod tests {
         for m in 1..=2 * tile.rows + 1 {
             for n in (1..=nr).chain([nr + 1, 2 * nr, 2 * nr + 3]) {
                 // A row alone has its sums in chains, if it has enough terms; two panels are taken at a time, if sums have few.
-                let more = if m == 1 { &[64, 131][..] } else { &[FEW_TERMS + 1][..usize::from(n == 2 * nr)] };
-                for &k in [0, 1, 7].iter().chain(more) {
+                let more = if m == 1 { &[64, 131, 132][..] } else { &[FEW_TERMS + 1][..usize::from(n == 2 * nr)] };
+                for (&k, paired) in [0, 1, 7, 8].iter().chain(more).flat_map(|k| [(k, false), (k, true)]) {
+                    if paired && !(has_pairs(n, nr) && k.is_multiple_of(2)) {
+                        continue;
+                    }
                     let a = integers::<T>(3 * m + 12 + k, m);
                     let a_at: Vec<usize> = (0..m).map(|i| (i * 37 + 1) % (3 * m + 12)).collect();
                     let (b, bias) = (integers::<T>(k * n, n), integers::<T>(n, 5));
                     let mut panels = vec![T::from_f64(f64::NAN); packed_len(k, n, nr).unwrap()];
                     pack(k, n, nr, &mut panels, |i, j, row| row.copy_from_slice(&b[i * n + j..][..row.len()]));
+                    if paired {
+                        pair(k, n, nr, &mut panels);
+                    }
                     let ldc = n + 2;
                     let before = integers::<T>(m * ldc, 9);
                     for (kind, start) in [Start::Zero, Start::Bias(&bias), Start::C].into_iter().enumerate() {
@@ -206,6 +217,7 @@ mod tests {
                                 group: 2,
                                 c: &mut Rows::new(&mut c, &c_at, n),
                                 n,
+                                paired,
                                 start,
                                 finish: &Finish::NOTHING,
                             },

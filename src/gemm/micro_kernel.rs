@@ -40,10 +40,10 @@ const CHAINS: usize = 4;
 /// Terms that are not worth more than one chain.
 const SHORT: usize = 64;
 
-/// The terms of each chain of a segment of so many, which are summed each on its own, and then one after the other.
+/// The terms of each chain of a segment of so many, an even number but for the last one's, which are summed each on its own, and then one after the other.
 #[inline(always)]
 pub(crate) fn chains(len: usize) -> [Range<usize>; CHAINS] {
-    let quarter = if len < SHORT { 0 } else { len / CHAINS };
+    let quarter = if len < SHORT { 0 } else { len / CHAINS / 2 * 2 };
     from_fn(|i| i * quarter..if i + 1 < CHAINS { (i + 1) * quarter } else { len })
 }
 
@@ -55,10 +55,19 @@ const LINE: usize = 64;
 /// has no time for it.
 const SOON: usize = 16;
 
-/// Strips of `ROWS` rows and `VECTORS` vectors.
-pub(super) struct Tiles<'s, 'a, 'c, T, const ROWS: usize, const VECTORS: usize>(pub &'s mut Strips<'a, 'c, T>);
+/// Which vectors of a strip's B have pairs of terms: none, the last one, or all (three, whose sums make two).
+pub(super) const NONE: u8 = 0;
+pub(super) const LAST: u8 = 1;
+pub(super) const ALL: u8 = 2;
 
-impl<T: Element, const ROWS: usize, const VECTORS: usize> Op<T> for Tiles<'_, '_, '_, T, ROWS, VECTORS> {
+/// Strips of `ROWS` rows and `VECTORS` vectors.
+pub(super) struct Tiles<'s, 'a, 'c, T, const ROWS: usize, const VECTORS: usize, const PAIRS: u8>(
+    pub &'s mut Strips<'a, 'c, T>,
+);
+
+impl<T: Element, const ROWS: usize, const VECTORS: usize, const PAIRS: u8> Op<T>
+    for Tiles<'_, '_, '_, T, ROWS, VECTORS, PAIRS>
+{
     type Out = ();
 
     #[inline(always)]
@@ -86,8 +95,19 @@ impl<T: Element, const ROWS: usize, const VECTORS: usize> Op<T> for Tiles<'_, '_
                 unrolled!(i in 0..ROWS, { acc[i] = load(s, c.row(i), whole); });
             }
             let panels = &t.b[first / nr * t.panel_len..];
+            // Pairs of terms are added to each other, and to what they start from, when all are there.
+            let starts = acc;
+            if PAIRS != NONE && ROWS > 1 {
+                unrolled!(i in 0..ROWS, {
+                    unrolled!(v in 0..VECTORS, {
+                        if PAIRS == ALL || v + 1 == VECTORS {
+                            acc[i][v] = s.splat(T::ZERO);
+                        }
+                    });
+                });
+            }
             let segments = if ROWS == 1 {
-                acc[0] = add_row(s, acc[0], t.segments, t.a, a_at[0], panels);
+                acc[0] = add_row::<T, S, VECTORS, PAIRS>(s, acc[0], t.segments, t.a, a_at[0], panels);
                 &[]
             } else {
                 t.segments
@@ -98,7 +118,36 @@ impl<T: Element, const ROWS: usize, const VECTORS: usize> Op<T> for Tiles<'_, '_
                 let len = segment.len;
                 let a: [&[T]; ROWS] = from_fn(|i| &t.a[a_at[i].wrapping_add(segment.a)..][..len]);
                 let from = segment.b * nr;
-                if VECTORS <= 3 {
+                if PAIRS != NONE {
+                    assert!(len.is_multiple_of(2), "pairs of terms");
+                    let next = if PAIRS == LAST && VECTORS == 3 { t.panel_len } else { 0 };
+                    let (b, last) = (&panels[from..][..len * nr], &panels[next + from..][..len * nr]);
+                    let a: [&[[T; 2]]; ROWS] = from_fn(|i| &a[i].as_chunks().0[..len / 2]);
+                    for ((k, b), last) in (0..len / 2).zip(b.chunks_exact(2 * nr)).zip(last.chunks_exact(2 * nr)) {
+                        // Terms by themselves: all vectors but the last one.
+                        unrolled!(@ half, 2, {
+                            s.prefetch(ahead.wrapping_add(ahead_at));
+                            ahead_at += step;
+                            if PAIRS == LAST && VECTORS > 1 {
+                                let b: [S::V; VECTORS] = from_fn(|v| s.load(&b[half * nr + v.min(1) * lanes..]));
+                                unrolled!(i in 0..ROWS, {
+                                    let a = s.splat(a[i][k][half]);
+                                    unrolled!(v in 0..VECTORS - 1, { acc[i][v] = s.mul_add(a, b[v], acc[i][v]); });
+                                });
+                            }
+                        }, 0 1);
+                        let first = if PAIRS == ALL { 0 } else { VECTORS - 1 };
+                        let b: [S::V; VECTORS] = from_fn(|v| s.load(&last[v.saturating_sub(first) * lanes..]));
+                        unrolled!(i in 0..ROWS, {
+                            let a = s.splat_pair(&a[i][k]);
+                            unrolled!(v in 0..VECTORS, {
+                                if v >= first {
+                                    acc[i][v] = s.mul_add(a, b[v], acc[i][v]);
+                                }
+                            });
+                        });
+                    }
+                } else if VECTORS <= 3 {
                     // Tall: the vectors of B stay in registers, A comes one by one. A third vector is the next panel's.
                     let next = if VECTORS == 3 { t.panel_len } else { 0 };
                     let (b, last) = (&panels[from..][..len * nr], &panels[next + from..][..len * nr]);
@@ -139,6 +188,9 @@ impl<T: Element, const ROWS: usize, const VECTORS: usize> Op<T> for Tiles<'_, '_
                         }, 0 1 2);
                     }
                 }
+            }
+            if PAIRS != NONE && ROWS > 1 {
+                unrolled!(i in 0..ROWS, { acc[i] = add_pairs::<T, S, VECTORS, PAIRS>(s, starts[i], acc[i]); });
             }
             if let Some((data, starts)) = t.finish.addend {
                 unrolled!(i in 0..ROWS, {
@@ -186,7 +238,7 @@ impl<T: Element, const ROWS: usize, const VECTORS: usize> Op<T> for Tiles<'_, '_
 
 /// Adds the terms of a row that is alone in its strip to the sums of a panel: in chains, which follow each other in memory.
 #[inline(always)]
-fn add_row<T: Element, S: Simd<T>, const VECTORS: usize>(
+fn add_row<T: Element, S: Simd<T>, const VECTORS: usize, const PAIRS: u8>(
     s: S,
     mut acc: [S::V; VECTORS],
     segments: &[Segment],
@@ -194,32 +246,66 @@ fn add_row<T: Element, S: Simd<T>, const VECTORS: usize>(
     start: usize,
     panel: &[T],
 ) -> [S::V; VECTORS] {
-    let (lanes, nr) = (S::LANES, 2 * S::LANES);
+    let nr = 2 * S::LANES;
     let mut sums = [[s.splat(T::ZERO); VECTORS]; CHAINS];
+    let at_a_time = if PAIRS == NONE { 1 } else { 2 };
     for segment in segments {
         let (of, len) = (chains(segment.len), segment.len);
         let (a, b) = (&a[start.wrapping_add(segment.a)..][..len], &panel[segment.b * nr..][..len * nr]);
-        let a: [&[T]; CHAINS] = from_fn(|i| &a[of[i].clone()]);
-        let mut b: [_; CHAINS] = from_fn(|i| b[of[i].start * nr..].chunks_exact(nr));
-        let shared = of[0].len();
-        for k in 0..shared {
+        let mut a: [_; CHAINS] = from_fn(|i| a[of[i].clone()].chunks_exact(at_a_time));
+        let mut b: [_; CHAINS] = from_fn(|i| b[of[i].start * nr..].chunks_exact(at_a_time * nr));
+        for _ in 0..of[0].len() / at_a_time {
             unrolled!(i in 0..CHAINS, {
-                let (a, b) = (s.splat(a[i][k]), b[i].next().expect("as many rows of B as terms"));
-                unrolled!(v in 0..VECTORS, { sums[i][v] = s.mul_add(a, s.load(&b[v * lanes..]), sums[i][v]); });
+                let (Some(a), Some(b)) = (a[i].next(), b[i].next()) else { unreachable!("as many rows of B as terms") };
+                sums[i] = add_term::<T, S, VECTORS, PAIRS>(s, sums[i], a, b);
             });
         }
         // The last one may be longer.
-        for (&a, b) in a[CHAINS - 1][shared..].iter().zip(&mut b[CHAINS - 1]) {
-            let a = s.splat(a);
-            unrolled!(v in 0..VECTORS, {
-                sums[CHAINS - 1][v] = s.mul_add(a, s.load(&b[v * lanes..]), sums[CHAINS - 1][v]);
-            });
+        for (a, b) in (&mut a[CHAINS - 1]).zip(&mut b[CHAINS - 1]) {
+            sums[CHAINS - 1] = add_term::<T, S, VECTORS, PAIRS>(s, sums[CHAINS - 1], a, b);
         }
     }
-    unrolled!(v in 0..VECTORS, {
-        unrolled!(i in 0..CHAINS, { acc[v] = s.add(acc[v], sums[i][v]); });
+    unrolled!(i in 0..CHAINS, {
+        if PAIRS == NONE {
+            unrolled!(v in 0..VECTORS, { acc[v] = s.add(acc[v], sums[i][v]); });
+        } else {
+            acc = add_pairs::<T, S, VECTORS, PAIRS>(s, acc, sums[i]);
+        }
     });
     acc
+}
+
+/// Adds a term, or a pair of them, to the sums of a row. (A vector of pairs has no others beside it in its panel.)
+#[inline(always)]
+fn add_term<T: Element, S: Simd<T>, const VECTORS: usize, const PAIRS: u8>(
+    s: S,
+    mut sums: [S::V; VECTORS],
+    a: &[T],
+    b: &[T],
+) -> [S::V; VECTORS] {
+    let a = match a.as_chunks().0 {
+        [pair] if PAIRS != NONE => s.splat_pair(pair),
+        _ => s.splat(a[0]),
+    };
+    unrolled!(v in 0..VECTORS, { sums[v] = s.mul_add(a, s.load(&b[v * S::LANES..]), sums[v]); });
+    sums
+}
+
+/// Adds the sums of a row, some of which are those of pairs, to what it starts from. Others have started from that.
+#[inline(always)]
+fn add_pairs<T: Element, S: Simd<T>, const VECTORS: usize, const PAIRS: u8>(
+    s: S,
+    start: [S::V; VECTORS],
+    mut sums: [S::V; VECTORS],
+) -> [S::V; VECTORS] {
+    let last = VECTORS - 1;
+    if PAIRS == ALL {
+        sums[0] = s.add(start[0], s.add_pairs(sums[0], sums[1]));
+        sums[1] = s.add(start[1], s.add_pairs(sums[last], sums[last]));
+    } else {
+        sums[last] = s.add(start[last], s.add_pairs(sums[last], sums[last]));
+    }
+    sums
 }
 
 // Functions, not closures: a closure that is used twice may stay one, and loses the level's instructions.

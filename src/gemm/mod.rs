@@ -30,4 +30,4 @@ pub(crate) use macro_kernel::{Activate, Classes, Gemm, Plain};
 #[cfg(feature = "simd")]
 pub(crate) use matrixmultiply::gemm as matrixmultiply;
 pub(crate) use micro_kernel::{Segment, Start, chains};
-pub(crate) use pack::{pack, packed_len};
+pub(crate) use pack::{has_pairs, pack, packed_len, pair};

@@ -2,7 +2,8 @@
 
 use super::blocking::{rows, square_rows, wide_rows};
 use super::finish::Finish;
-use super::micro_kernel::{Segment, Start, Tiles};
+use super::micro_kernel::{ALL, LAST, NONE, Segment, Start, Tiles};
+use super::pack::LEAST_LANES;
 use crate::element::Element;
 use crate::simd::Simd;
 use crate::tiles::Rows;
@@ -29,6 +30,8 @@ pub(super) struct Strips<'a, 'c, T> {
     /// Rows of a strip, and panels that it takes at a time.
     pub height: usize,
     pub panels: usize,
+    /// Whether the last panel of B has pairs of terms.
+    pub paired: bool,
     pub a: &'a [T],
     /// Where the rows start in `a`, modulo the size of the address space: whole strips.
     pub a_at: &'a [usize],
@@ -69,8 +72,20 @@ pub(super) fn strips<T: Element, S: Simd<T>>(s: S, t: &mut Strips<T>) {
         ($vectors:literal: $($rows:literal),*) => {
             match t.height {
                 // The guard is a constant block, so a level is compiled for its own tiles only.
-                $($rows if const { is_tile($rows, $vectors, S::REGISTERS) } => s.call(Tiles::<T, $rows, $vectors>(t)),)*
+                $($rows if const { is_tile($rows, $vectors, S::REGISTERS) } => {
+                    s.call(Tiles::<T, $rows, $vectors, NONE>(t))
+                })*
                 rows => unreachable!("a strip of {rows} rows and {} vectors", $vectors),
+            }
+        };
+    }
+    macro_rules! paired_tiles {
+        ($pairs:ident, $vectors:literal: $($rows:literal),*) => {
+            match t.height {
+                $($rows if const { S::LANES >= LEAST_LANES && is_tile($rows, $vectors, S::REGISTERS) } => {
+                    s.call(Tiles::<T, $rows, $vectors, $pairs>(t))
+                })*
+                rows => unreachable!("a strip of {rows} rows and {} vectors with pairs", $vectors),
             }
         };
     }
@@ -88,16 +103,23 @@ pub(super) fn strips<T: Element, S: Simd<T>>(s: S, t: &mut Strips<T>) {
     let rest = t.n;
     let narrow = if rest % nr <= S::LANES { rest % nr } else { 0 };
     let joins = narrow > 0 && rest > nr && (4..=wide_rows(rows(S::REGISTERS))).contains(&t.height);
-    let last = if joins { nr + narrow } else { narrow };
+    let last = match rest % nr {
+        _ if joins => nr + narrow,
+        tail if t.paired => tail,
+        _ => narrow,
+    };
     if rest > last {
         t.n = rest - last;
         tiles!(2: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14);
         t.advance(nr, last);
     }
-    if joins {
-        tiles!(3: 4, 5, 6, 7, 8, 9);
-    } else if t.n > 0 {
-        tiles!(1: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14);
+    match (joins, t.paired) {
+        _ if t.n == 0 => {}
+        (true, true) => paired_tiles!(LAST, 3: 4, 5, 6, 7, 8, 9),
+        (true, false) => tiles!(3: 4, 5, 6, 7, 8, 9),
+        (false, true) if t.n > S::LANES => paired_tiles!(ALL, 3: 1, 2, 3, 4, 5, 6, 7, 8, 9),
+        (false, true) => paired_tiles!(LAST, 1: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14),
+        (false, false) => tiles!(1: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14),
     }
 }
 

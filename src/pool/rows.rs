@@ -36,6 +36,15 @@ pub(super) fn square(axes: &[PoolAxis; 2]) -> Option<[usize; 2]> {
     window(&axes[0]).filter(|&rows| window(&axes[1]) == Some(rows))
 }
 
+/// Rows of windows that are best taken together.
+pub(super) fn together(axes: &[PoolAxis; 2]) -> usize {
+    match square(axes) {
+        Some([3, 1]) => MOST,
+        Some([3 | 2, 2]) => 2,
+        _ => 1,
+    }
+}
+
 /// Rows of windows at a time, with so many registers.
 const fn rows_at_a_time(stride: usize, registers: usize) -> usize {
     if stride == 1 && registers >= 32 { MOST } else { 2 }

@@ -8,7 +8,7 @@
 //! Everything here follows from shapes and strides alone, never from the number of threads.
 
 use super::chunk::Window;
-use super::sliding;
+use super::{rows, sliding};
 use crate::element::Element;
 use crate::run::Write;
 use crate::simd::Lattice;
@@ -30,7 +30,7 @@ const TILES: usize = 16;
 const FEW_CHANNELS: usize = 64;
 const MANY_CHANNELS: usize = 512;
 /// Rows of a tile of windows that share work, at least.
-const SHARING: usize = 8;
+const SHARING: usize = 7;
 
 /// How large the tiles are, and how much scratch memory one needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +55,11 @@ impl Tiling {
         // Rows of windows that share work: each tile but the first reduces a row or two of the input again.
         let kept = sliding::rows(axes).map_or(0, |_| sliding::ROOM);
         let least = if kept > 0 { SHARING.min(out_h.max(1)) } else { 1 };
-        let rows = out_h.div_ceil(2 * TILES).max(least);
+        let unit = rows::together(axes);
+        let rows = match unit {
+            1 => out_h.div_ceil(2 * TILES).max(least),
+            _ => (out_h / TILES / unit).max(1) * unit,
+        };
         let scattered = is_scattered(x.shape(), x.strides());
         let cols = if scattered { out_w.min(64) } else { out_w };
         let pixels = axes[0].reach(rows).saturating_mul(axes[1].reach(cols));
@@ -63,6 +67,7 @@ impl Tiling {
         Self::new(
             [n, out_h, out_w, c],
             [rows, cols],
+            unit,
             [strip, 0],
             kept,
             if out_h * out_w > 1 { MANY_CHANNELS } else { FEW_CHANNELS },
@@ -81,7 +86,7 @@ impl Tiling {
         let x_scattered = x.is_some_and(|x| is_scattered(x.shape(), x.strides()));
         let x_pixels = if x_scattered { around(0, rows).saturating_mul(around(1, cols)) } else { 0 };
         let dx_pixels = if is_scattered(shape, strides) { rows.saturating_mul(cols) } else { 0 };
-        Self::new(shape, [rows, cols], [x_pixels, dx_pixels], 0, FEW_CHANNELS)
+        Self::new(shape, [rows, cols], 1, [x_pixels, dx_pixels], 0, FEW_CHANNELS)
     }
 
     /// Tiles of an output whose kernel may write anywhere in a plane.
@@ -91,7 +96,14 @@ impl Tiling {
     }
 
     /// `strips`: pixels. Few tiles are cut again, by channels.
-    fn new([n, h, w, c]: [usize; 4], [rows, cols]: [usize; 2], strips: [usize; 2], kept: usize, least: usize) -> Self {
+    fn new(
+        [n, h, w, c]: [usize; 4],
+        [rows, cols]: [usize; 2],
+        unit: usize,
+        strips: [usize; 2],
+        kept: usize,
+        least: usize,
+    ) -> Self {
         let tiles = |len: usize, most: usize| len.div_ceil(most.max(1));
         let blocks = TILES.div_ceil((tiles(h, rows) * tiles(w, cols)).max(1));
         let mut channels = c.div_ceil(blocks).next_multiple_of(least).min(c);
@@ -107,7 +119,7 @@ impl Tiling {
         Tiling {
             grid: Grid::new([
                 Parts::up_to(n, 1),
-                Parts::up_to(h, rows),
+                Parts::Phases { len: h, step: 1, unit, most: rows.div_ceil(unit) },
                 Parts::up_to(w, cols),
                 Parts::up_to(c, channels),
             ]),

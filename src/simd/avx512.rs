@@ -61,12 +61,47 @@ fn quotients<const LANES: usize>(_: Avx512, times: usize, phase: usize) -> __m51
     }
 }
 
+/// Every second lane of two vectors, from `first` on.
+#[inline(always)]
+fn every_second<const LANES: usize>(_: Avx512, first: i32) -> __m512i {
+    static OF_16: [i32; 16] = [0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30];
+    static OF_8: [i64; 8] = [0, 2, 4, 6, 8, 10, 12, 14];
+    // SAFETY: 64 bytes each, and an `Avx512` is made only where detection found avx512f.
+    unsafe {
+        if LANES == 16 {
+            _mm512_add_epi32(_mm512_loadu_si512(OF_16.as_ptr().cast()), _mm512_set1_epi32(first))
+        } else {
+            _mm512_add_epi64(_mm512_loadu_si512(OF_8.as_ptr().cast()), _mm512_set1_epi64(first.into()))
+        }
+    }
+}
+
+/// Two elements, over and over.
+///
+/// # Safety
+/// They can be read, and the processor has AVX-512.
+#[inline(always)]
+unsafe fn broadcast_f32x2(x: *const f64) -> __m512 {
+    // SAFETY: the caller says so.
+    unsafe { _mm512_castpd_ps(_mm512_set1_pd(x.read_unaligned())) }
+}
+
+/// As [`broadcast_f32x2`].
+///
+/// # Safety
+/// As there.
+#[inline(always)]
+unsafe fn broadcast_f64x2(x: *const f32) -> __m512d {
+    // SAFETY: the caller says so.
+    unsafe { _mm512_castps_pd(_mm512_broadcast_f32x4(_mm_loadu_ps(x))) }
+}
+
 #[rustfmt::skip] // a table: one operation a line
 macro_rules! avx512 {
     ($t:ty, $v:ty, $lanes:literal, $mask:ty, splat: $splat:ident, load: $load:ident, store: $store:ident, maskload: $maskload:ident,
      maskstore: $maskstore:ident, add: $add:ident, sub: $sub:ident, mul: $mul:ident, div: $div:ident, mul_add: $mul_add:ident,
      max: $max:ident, min: $min:ident, cmp: $cmp:ident, blend: $blend:ident,
-     to_int: $to_int:ident, shift: $shift:ident, $mantissa:literal, from_int: $from_int:ident) => {
+     splat_pair: $splat_pair:ident, permute: $permute:ident, to_int: $to_int:ident, shift: $shift:ident, $mantissa:literal, from_int: $from_int:ident) => {
         // SAFETY, of every block here: an `Avx512` is made only where detection found avx512f; a load or store stays in the
         // slice that the line before has cut or masked for it.
         #[allow(clippy::undocumented_unsafe_blocks)]
@@ -124,6 +159,12 @@ macro_rules! avx512 {
                 let places = places::<$lanes>(self, width, i);
                 unsafe { $from_int(_mm512_permutexvar_epi32(places, $to_int(v))) }
             }
+            #[inline(always)] fn splat_pair(self, x: &[$t; 2]) -> $v { unsafe { $splat_pair(x.as_ptr().cast()) } }
+            #[inline(always)]
+            fn add_pairs(self, a: $v, b: $v) -> $v {
+                let lanes = [0, 1].map(|first| every_second::<$lanes>(self, first));
+                unsafe { $add($permute(a, lanes[0], b), $permute(a, lanes[1], b)) }
+            }
             #[inline(always)]
             fn repeat(self, v: $v, times: usize, phase: usize) -> $v {
                 let from = quotients::<$lanes>(self, times, phase);
@@ -137,10 +178,10 @@ macro_rules! avx512 {
 avx512!(f32, __m512, 16, __mmask16, splat: _mm512_set1_ps, load: _mm512_loadu_ps, store: _mm512_storeu_ps,
         maskload: _mm512_maskz_loadu_ps, maskstore: _mm512_mask_storeu_ps, add: _mm512_add_ps, sub: _mm512_sub_ps,
         mul: _mm512_mul_ps, div: _mm512_div_ps, mul_add: _mm512_fmadd_ps, max: _mm512_max_ps, min: _mm512_min_ps,
-        cmp: _mm512_cmp_ps_mask, blend: _mm512_mask_mov_ps, to_int: _mm512_castps_si512, shift: _mm512_slli_epi32, 23,
+        cmp: _mm512_cmp_ps_mask, blend: _mm512_mask_mov_ps, splat_pair: broadcast_f32x2, permute: _mm512_permutex2var_ps, to_int: _mm512_castps_si512, shift: _mm512_slli_epi32, 23,
         from_int: _mm512_castsi512_ps);
 avx512!(f64, __m512d, 8, __mmask8, splat: _mm512_set1_pd, load: _mm512_loadu_pd, store: _mm512_storeu_pd,
         maskload: _mm512_maskz_loadu_pd, maskstore: _mm512_mask_storeu_pd, add: _mm512_add_pd, sub: _mm512_sub_pd,
         mul: _mm512_mul_pd, div: _mm512_div_pd, mul_add: _mm512_fmadd_pd, max: _mm512_max_pd, min: _mm512_min_pd,
-        cmp: _mm512_cmp_pd_mask, blend: _mm512_mask_mov_pd, to_int: _mm512_castpd_si512, shift: _mm512_slli_epi64, 52,
+        cmp: _mm512_cmp_pd_mask, blend: _mm512_mask_mov_pd, splat_pair: broadcast_f64x2, permute: _mm512_permutex2var_pd, to_int: _mm512_castpd_si512, shift: _mm512_slli_epi64, 52,
         from_int: _mm512_castsi512_pd);

@@ -139,6 +139,10 @@ pub trait Simd<T>: Copy {
     fn exponent(self, x: Self::V) -> Self::V;
     /// Lane `i` of each run of `width` lanes, in all of them; `width` is a power of two that divides `LANES`, `i` below it.
     fn spread(self, v: Self::V, width: usize, i: usize) -> Self::V;
+    /// `x[0]` in even lanes, `x[1]` in odd ones.
+    fn splat_pair(self, x: &[T; 2]) -> Self::V;
+    /// The sums of the lanes `2 * i` and `2 * i + 1` of `a`, then those of `b`.
+    fn add_pairs(self, a: Self::V, b: Self::V) -> Self::V;
     /// Lane `(phase + l) / times` in lane `l`: elements from one on, `times` of each, the first of which `phase` less. `times` is at
     /// most [`MOST_TIMES`], `phase` below it.
     fn repeat(self, v: Self::V, times: usize, phase: usize) -> Self::V;
@@ -221,6 +225,32 @@ mod tests {
         for level in Level::available() {
             f32::at(level, Repeat);
             f64::at(level, Repeat);
+        }
+    }
+
+    /// Two elements, over and over, and sums of neighbours.
+    struct Pairs;
+
+    impl<T: Element> Op<T> for Pairs {
+        type Out = ();
+        #[inline(always)]
+        fn run<S: Simd<T>>(self, s: S) {
+            let x: Vec<T> = (0..2 * S::LANES).map(|l| T::from_f64((l * l) as f64)).collect();
+            let mut y = vec![T::ZERO; S::LANES];
+            s.store(s.splat_pair(&[T::ONE, T::ZERO]), &mut y);
+            assert!((0..S::LANES).all(|l| (y[l] == T::ONE) == (l % 2 == 0)), "{y:?}");
+            if S::LANES > 1 {
+                s.store(s.add_pairs(s.load(&x), s.load(&x[S::LANES..])), &mut y);
+                assert!((0..S::LANES).all(|l| y[l] == x[2 * l] + x[2 * l + 1]), "{y:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn neighbouring_lanes_are_paired() {
+        for level in Level::available() {
+            f32::at(level, Pairs);
+            f64::at(level, Pairs);
         }
     }
 

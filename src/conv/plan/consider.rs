@@ -29,7 +29,9 @@ impl Plan {
         // Each phase of a transposed convolution meets its share of the taps.
         let phases = p.phases(0) as f64 * p.phases(1) as f64;
         let (terms, outputs) = (p.terms() as f64 / phases, p.outputs_per_group());
-        let multiply = terms * outputs.div_ceil(self.lanes()) as f64;
+        // The last vector may take two terms at a time.
+        let saved = if self.has_pairs(algorithm) { 0.5 } else { 0.0 };
+        let multiply = terms * (outputs.div_ceil(self.lanes()) as f64 - saved);
         let copy = 20.0 * terms / lanes + 30.0 * p.taps() as f64;
         // A strip costs as much as two hundred operations and thirty for each segment, whatever its height; narrow levels do two
         // operations in that time.
