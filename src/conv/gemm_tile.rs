@@ -5,7 +5,6 @@
 //!   of the image are not contiguous;
 //! - `im2col` and `matrixmultiply`: copied patch by patch, block by block of the sum's terms.
 
-#[cfg(feature = "simd")]
 use super::Algorithm;
 use super::band::Band;
 use super::im2col::Im2col;
@@ -34,7 +33,7 @@ impl<T: Element> Op<T> for GemmTile<'_, '_, '_, T> {
         let p = &operator.plan.problem;
         let (class, sampling, first) = p.sample(axes, [x.shape()[1], x.shape()[2]], place);
         let [_, height, width, n] = tile.shape();
-        let group = place[3].start / p.outputs_per_group();
+        let group = if p.groups == 1 { 0 } else { place[3].start / p.outputs_per_group() };
         let inputs = p.inputs_per_group();
         let source = operator.plan.source(x);
         let rows = self.rows.clamp(1, height);
@@ -54,18 +53,17 @@ impl<T: Element> Op<T> for GemmTile<'_, '_, '_, T> {
             count: [rows, width],
             channels: group * inputs..(group + 1) * inputs,
             group,
-            column: place[3].start % p.outputs_per_group(),
+            column: place[3].start - group * p.outputs_per_group(),
             n,
         };
-        for row in (0..height).step_by(rows) {
-            problem.row = row;
-            problem.first[0] = first[0] + row;
-            problem.count[0] = rows.min(height - row);
+        while problem.row < height {
+            problem.count[0] = rows.min(height - problem.row);
             match source {
                 Source::Image => problem.in_place(s, self.job, starts),
                 Source::Band => problem.by_band(s, self.job, starts),
                 Source::Copies => problem.by_blocks(s, self.job, starts),
             }
+            problem.row += rows;
         }
     }
 }
@@ -82,8 +80,9 @@ pub(super) enum Source {
 struct TileProblem<'a> {
     class: &'a TapClass,
     sampling: &'a [Sampling; 2],
-    /// Their first output, as the samplings count and by its row in the tile, and how many.
+    /// The tile's first output, as the samplings count.
     first: [usize; 2],
+    /// The first row in the tile, and how many rows and columns.
     row: usize,
     count: [usize; 2],
     /// The group's channels of the image.
@@ -104,6 +103,7 @@ impl TileProblem<'_> {
         let patches = Patches {
             sampling: self.sampling,
             first: self.first,
+            row: self.row,
             count: self.count,
             origin: x.at([job.place[0].start, 0, 0, self.channels.start]),
             strides,
@@ -115,13 +115,14 @@ impl TileProblem<'_> {
     /// Patches of a copy.
     #[inline(always)]
     fn by_band<T: Element, S: Simd<T>>(&self, s: S, job: &mut TileJob<T>, starts: &mut [usize]) {
-        let band = Band::new(self.sampling, self.first, self.count);
+        let band = Band::new(self.sampling, [self.first[0] + self.row, self.first[1]], self.count);
         let channels = self.channels.len();
         let (copy, scratch) = job.scratch.split_at_mut(job.operator.plan.copy_len());
         band.copy(&job.x, job.place[0].start, self.channels.clone(), copy);
         let sampling = &band.sampling(self.sampling, self.first);
         let strides = [band.width() * channels, channels];
-        let patches = Patches { sampling, first: [0; 2], count: self.count, origin: 0, strides, channels };
+        let (first, row, count) = ([0; 2], self.row, self.count);
+        let patches = Patches { sampling, first, row, count, origin: 0, strides, channels };
         self.multiply(s, &patches, copy, &mut TileJob { scratch, tile: &mut *job.tile, ..*job }, starts);
     }
 
@@ -137,17 +138,19 @@ impl TileProblem<'_> {
     ) {
         let TileJob { operator, epilogue, place, tile, scratch, is_joined, .. } = job;
         let m = self.count[0] * self.count[1];
-        let lines = || patches.lines().map(|(oy, oxs)| (self.row + oy, oxs));
         let (a_at, starts) = starts.split_at_mut(m);
         let (c_at, more) = starts.split_at_mut(m);
         patches.starts(a_at);
-        let a = A { data, starts: a_at, classes: patches, most_rows: strip_rows::<T>(patches), term: 0 };
+        // A kernel of one tap without padding has all pixels in one class.
+        let plain = Plain { rows: m, terms: 0..patches.channels };
+        let classes: &dyn Classes = if operator.plan.algorithm() == Algorithm::Pointwise { &plain } else { patches };
+        let a = A { data, starts: a_at, classes, most_rows: strip_rows::<T>(patches), term: 0 };
         let bias = operator.bias().map(|bias| &bias[place[3].range()]);
         let start = bias.map_or(Start::Zero, Start::Bias);
         let joined = *is_joined && m > 1;
         if !joined
-            && let Some(finish) = epilogue.in_registers(place, lines(), &mut more[..m])
-            && let Some(mut rows) = tile.rows(c_at, lines())
+            && let Some(finish) = epilogue.in_registers(place, patches.lines(), &mut more[..m])
+            && let Some(mut rows) = tile.rows(c_at, patches.lines())
         {
             return self.product(s, operator, a, C { rows: &mut rows, start, finish: &finish });
         }
@@ -159,7 +162,7 @@ impl TileProblem<'_> {
             let rows = &mut Rows::new(sums, c_at, self.n);
             self.product(s, operator, a, C { rows, start, finish: &Finish::NOTHING });
         }
-        let pixels = lines().flat_map(|(oy, oxs)| oxs.map(move |ox| [0, oy, ox]));
+        let pixels = patches.lines().flat_map(|(oy, oxs)| oxs.map(move |ox| [0, oy, ox]));
         for (pixel, sums) in pixels.zip(sums.chunks_exact_mut(self.n)) {
             epilogue.finish(s, (place, &mut **tile), pixel, 0, sums, buffer);
         }
@@ -185,7 +188,7 @@ impl TileProblem<'_> {
             }
         }
         // Pairs of terms stay together.
-        let unit = if plan.has_pairs(plan.algorithm()) { 2 } else { 1 };
+        let unit = if plan.paired { 2 } else { 1 };
         for block in blocks(self.class.taps(), inputs, plan.blocking.depth, unit) {
             let k = block.taps.len() * block.channels.len();
             let term = block.taps.start * inputs + block.channels.start;
@@ -193,7 +196,7 @@ impl TileProblem<'_> {
             let patches = Im2col { x, image: place[0].start, channels, taps: block.taps, sampling: self.sampling };
             for i in 0..m {
                 a_at[i] = i * k;
-                patches.row([self.first[0] + i / width, self.first[1] + i % width], &mut a[i * k..][..k]);
+                patches.row([self.first[0] + self.row + i / width, self.first[1] + i % width], &mut a[i * k..][..k]);
             }
             #[cfg(feature = "simd")]
             if plan.algorithm() == Algorithm::Matrixmultiply {
@@ -256,7 +259,7 @@ impl TileProblem<'_> {
             group: plan.blocking.panels(k, nr),
             c: c.rows,
             n: self.n,
-            paired: plan.has_pairs(plan.algorithm()),
+            paired: plan.paired,
             start: c.start,
             finish: c.finish,
         });

@@ -104,7 +104,7 @@ impl<T: Element> Operator<T> {
                     let kx = class.first[1] + class.step[1] * (tap % class.count[1]);
                     weights_row(&p, &weights, [ky, kx], term, group * columns + column, row);
                 });
-                if self.plan.has_pairs(self.plan.algorithm()) {
+                if self.plan.paired {
                     pair(k, columns, panel, panels);
                 }
             }

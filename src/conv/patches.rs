@@ -16,8 +16,10 @@ pub(super) const MAX_SEGMENTS: usize = 128;
 /// The patches of a tile of outputs.
 pub(super) struct Patches<'a> {
     pub sampling: &'a [Sampling; 2],
-    /// The tile's first output, as the samplings count, and how many there are.
+    /// The tile's first output, as the samplings count.
     pub first: [usize; 2],
+    /// The first row of the tile that there are patches of, and how many rows and columns.
+    pub row: usize,
     pub count: [usize; 2],
     /// Where the pixel `[0, 0]` lies, and elements from a row or column of the image to the next.
     pub origin: usize,
@@ -27,7 +29,7 @@ pub(super) struct Patches<'a> {
 }
 
 impl Patches<'_> {
-    /// The tile's pixels in the order of the classes: a row, and some columns of it.
+    /// The pixels in the order of the classes: a row of the tile, and some columns of it.
     pub fn lines(&self) -> Lines<'_> {
         let (rows, columns) = (self.stretches(0), self.sampling[1].stretches(0, 0));
         Lines { patches: self, rows, columns, row: 0..0, column: 0..0, oys: 0..0 }
@@ -35,7 +37,8 @@ impl Patches<'_> {
 
     /// The outputs along an axis.
     fn stretches(&self, axis: usize) -> Stretches {
-        self.sampling[axis].stretches(self.first[axis], self.count[axis])
+        let row = if axis == 0 { self.row } else { 0 };
+        self.sampling[axis].stretches(self.first[axis] + row, self.count[axis])
     }
 
     /// Where the first tap of each pixel lies, in the order of [`Patches::lines`]; in the padding that is before the image,
@@ -107,7 +110,7 @@ impl Iterator for Lines<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             if let Some(oy) = self.oys.next() {
-                return Some((oy, self.column.clone()));
+                return Some((self.patches.row + oy, self.column.clone()));
             }
             match self.columns.next() {
                 Some(column) => (self.column, self.oys) = (column.outputs, self.row.clone()),

@@ -114,6 +114,8 @@ pub struct Plan {
     candidates: [Candidate; 7],
     /// The transform of [`Algorithm::Winograd`], where there is one.
     pub(super) winograd: Option<Winograd>,
+    /// Whether the last panel of the packed weights has pairs of terms.
+    pub(super) paired: bool,
 }
 
 /// The lowerings, in the order in which they are considered.
@@ -141,11 +143,13 @@ impl Plan {
             element_bytes: size_of::<T>(),
             candidates: CANDIDATES.map(|algorithm| Candidate { algorithm, verdict: Ok(0.0) }),
             winograd: None,
+            paired: false,
         };
         for i in 0..plan.candidates.len() {
             plan.candidates[i].verdict = plan.consider(plan.candidates[i].algorithm, options);
         }
         plan.algorithm = plan.choose(options.algorithm)?;
+        plan.paired = plan.has_pairs(plan.algorithm);
         Ok(plan)
     }
 
@@ -261,8 +265,8 @@ impl Plan {
         Packing { groups, columns, panel }
     }
 
-    /// Whether the last panel of the packed weights has pairs of terms. All stretches of terms are whole taps then.
-    pub(crate) fn has_pairs(&self, algorithm: Algorithm) -> bool {
+    /// Whether the last panel of weights packed so has pairs of terms. All stretches of terms are whole taps then.
+    fn has_pairs(&self, algorithm: Algorithm) -> bool {
         let p = &self.problem;
         matches!(algorithm, Algorithm::Pointwise | Algorithm::Implicit | Algorithm::Band)
             && p.inputs_per_group().is_multiple_of(2)

@@ -44,11 +44,11 @@ impl TapClass {
 
 impl Problem {
     pub fn inputs_per_group(&self) -> usize {
-        self.inputs / self.groups
+        per_group(self.inputs, self.groups)
     }
 
     pub fn outputs_per_group(&self) -> usize {
-        self.outputs / self.groups
+        per_group(self.outputs, self.groups)
     }
 
     pub fn taps(&self) -> usize {
@@ -178,7 +178,7 @@ impl Problem {
         let channels = channel_parts(
             self.outputs,
             self.outputs_per_group(),
-            (TILES / tiles.max(1)).min(work / TILE_WORK),
+            if workers > 1 { (TILES / tiles.max(1)).min(work / TILE_WORK) } else { 1 },
             blocking,
             nr,
         );
@@ -189,19 +189,27 @@ impl Problem {
             2 | 3 if self.is_uniform() => 2,
             _ => 1,
         };
-        let all = y[1].div_ceil(self.phases(0)).max(1);
-        let rows = rows.min(all);
-        let least = LEAST_PIXELS.div_ceil(columns.max(1)).min(rows);
-        let rows = rows.div_ceil(cuts.min(work / TILE_WORK).max(1)).max(least);
-        let rows = all.div_ceil(all.div_ceil(rows));
-        // A tile costs half a microsecond beside its rows. Where channels are cut as well, their next part finds the inputs in the cache.
-        let times = match (workers, channels.count()) {
-            (_, 2..) => 1,
-            (..=1, _) => all,
-            _ => beside.saturating_mul(height(rows, 1).count()) / workers.saturating_mul(TILES_OF_WORKER),
-        };
-        (Grid::new([Parts::up_to(y[0], 1), height(rows, times.max(1)), width, channels]), rows)
+        let all = if self.transposed { y[1].div_ceil(self.phases(0)).max(1) } else { y[1] };
+        let (mut rows, mut times) = (rows.min(all), 1);
+        if all > 1 {
+            let least = LEAST_PIXELS.div_ceil(columns.max(1)).min(rows);
+            rows = rows.div_ceil(cuts.min(work / TILE_WORK).max(1)).max(least);
+            rows = all.div_ceil(all.div_ceil(rows));
+            // A tile costs half a microsecond beside its rows. Where channels are cut as well, their next part finds the inputs in the
+            // cache.
+            times = match (workers, channels.count()) {
+                (_, 2..) => 1,
+                (..=1, _) => all,
+                _ => beside.saturating_mul(height(rows, 1).count()) / workers.saturating_mul(TILES_OF_WORKER),
+            };
+        }
+        (Grid::new([Parts::up_to(y[0], 1), height(rows.max(1), times.max(1)), width, channels]), rows.max(1))
     }
+}
+
+/// Most layers have one group, and small ones spend their time on divisions.
+fn per_group(channels: usize, groups: usize) -> usize {
+    if groups == 1 { channels } else { channels / groups }
 }
 
 /// Tiles that a problem is cut into at least, where it is large enough.

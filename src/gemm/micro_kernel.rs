@@ -246,23 +246,32 @@ fn add_row<T: Element, S: Simd<T>, const VECTORS: usize, const PAIRS: u8>(
     start: usize,
     panel: &[T],
 ) -> [S::V; VECTORS] {
-    let nr = 2 * S::LANES;
+    let (lanes, nr) = (S::LANES, 2 * S::LANES);
     let mut sums = [[s.splat(T::ZERO); VECTORS]; CHAINS];
     let at_a_time = if PAIRS == NONE { 1 } else { 2 };
     for segment in segments {
         let (of, len) = (chains(segment.len), segment.len);
         let (a, b) = (&a[start.wrapping_add(segment.a)..][..len], &panel[segment.b * nr..][..len * nr]);
-        let mut a: [_; CHAINS] = from_fn(|i| a[of[i].clone()].chunks_exact(at_a_time));
+        let a: [&[T]; CHAINS] = from_fn(|i| &a[of[i].clone()]);
+        let pairs: [&[[T; 2]]; CHAINS] = from_fn(|i| a[i].as_chunks().0);
         let mut b: [_; CHAINS] = from_fn(|i| b[of[i].start * nr..].chunks_exact(at_a_time * nr));
-        for _ in 0..of[0].len() / at_a_time {
+        // A vector of pairs has no others beside it in its panel.
+        macro_rules! add {
+            ($i:expr, $k:expr) => {
+                let b = b[$i].next().expect("as many rows of B as terms");
+                let a = if PAIRS == NONE { s.splat(a[$i][$k]) } else { s.splat_pair(&pairs[$i][$k]) };
+                unrolled!(v in 0..VECTORS, { sums[$i][v] = s.mul_add(a, s.load(&b[v * lanes..]), sums[$i][v]); });
+            };
+        }
+        let shared = of[0].len() / at_a_time;
+        for k in 0..shared {
             unrolled!(i in 0..CHAINS, {
-                let (Some(a), Some(b)) = (a[i].next(), b[i].next()) else { unreachable!("as many rows of B as terms") };
-                sums[i] = add_term::<T, S, VECTORS, PAIRS>(s, sums[i], a, b);
+                add!(i, k);
             });
         }
         // The last one may be longer.
-        for (a, b) in (&mut a[CHAINS - 1]).zip(&mut b[CHAINS - 1]) {
-            sums[CHAINS - 1] = add_term::<T, S, VECTORS, PAIRS>(s, sums[CHAINS - 1], a, b);
+        for k in shared..of[CHAINS - 1].len() / at_a_time {
+            add!(CHAINS - 1, k);
         }
     }
     unrolled!(i in 0..CHAINS, {
@@ -273,22 +282,6 @@ fn add_row<T: Element, S: Simd<T>, const VECTORS: usize, const PAIRS: u8>(
         }
     });
     acc
-}
-
-/// Adds a term, or a pair of them, to the sums of a row. (A vector of pairs has no others beside it in its panel.)
-#[inline(always)]
-fn add_term<T: Element, S: Simd<T>, const VECTORS: usize, const PAIRS: u8>(
-    s: S,
-    mut sums: [S::V; VECTORS],
-    a: &[T],
-    b: &[T],
-) -> [S::V; VECTORS] {
-    let a = match a.as_chunks().0 {
-        [pair] if PAIRS != NONE => s.splat_pair(pair),
-        _ => s.splat(a[0]),
-    };
-    unrolled!(v in 0..VECTORS, { sums[v] = s.mul_add(a, s.load(&b[v * S::LANES..]), sums[v]); });
-    sums
 }
 
 /// Adds the sums of a row, some of which are those of pairs, to what it starts from. Others have started from that.
