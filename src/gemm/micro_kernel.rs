@@ -7,6 +7,8 @@
 //! The terms of a sum come in segments: stretches that are contiguous in every row of A, times as many rows of B. So an
 //! image is read in place, and a tap that lies in the padding is a segment less.
 
+use super::pairs::{ALL, LAST, NONE, add_pairs};
+use super::row::add_row;
 use super::strips::Strips;
 use crate::activation::Bounds;
 use crate::element::Element;
@@ -34,19 +36,6 @@ pub(crate) enum Start<'a, T> {
     C,
 }
 
-/// Chains of the sum of a row that is alone in its strip: its additions would wait for each other in one.
-const CHAINS: usize = 4;
-
-/// Terms that are not worth more than one chain.
-const SHORT: usize = 64;
-
-/// The terms of each chain of a segment of so many, an even number but for the last one's, which are summed each on its own, and then one after the other.
-#[inline(always)]
-pub(crate) fn chains(len: usize) -> [Range<usize>; CHAINS] {
-    let quarter = if len < SHORT { 0 } else { len / CHAINS / 2 * 2 };
-    from_fn(|i| i * quarter..if i + 1 < CHAINS { (i + 1) * quarter } else { len })
-}
-
 /// Bytes of a cache line.
 const LINE: usize = 64;
 
@@ -54,11 +43,6 @@ const LINE: usize = 64;
 /// there than Intel's cores fetch by themselves (3x3 layers on Granite Rapids: 2 to 5 %); narrower ones do not, and a vector alone
 /// has no time for it.
 const SOON: usize = 16;
-
-/// Which vectors of a strip's B have pairs of terms: none, the last one, or all (three, whose sums make two).
-pub(super) const NONE: u8 = 0;
-pub(super) const LAST: u8 = 1;
-pub(super) const ALL: u8 = 2;
 
 /// Strips of `ROWS` rows and `VECTORS` vectors.
 pub(super) struct Tiles<'s, 'a, 'c, T, const ROWS: usize, const VECTORS: usize, const PAIRS: u8>(
@@ -234,71 +218,6 @@ impl<T: Element, const ROWS: usize, const VECTORS: usize, const PAIRS: u8> Op<T>
             t.ahead.at = ahead_at;
         }
     }
-}
-
-/// Adds the terms of a row that is alone in its strip to the sums of a panel: in chains, which follow each other in memory.
-#[inline(always)]
-fn add_row<T: Element, S: Simd<T>, const VECTORS: usize, const PAIRS: u8>(
-    s: S,
-    mut acc: [S::V; VECTORS],
-    segments: &[Segment],
-    a: &[T],
-    start: usize,
-    panel: &[T],
-) -> [S::V; VECTORS] {
-    let (lanes, nr) = (S::LANES, 2 * S::LANES);
-    let mut sums = [[s.splat(T::ZERO); VECTORS]; CHAINS];
-    let at_a_time = if PAIRS == NONE { 1 } else { 2 };
-    for segment in segments {
-        let (of, len) = (chains(segment.len), segment.len);
-        let (a, b) = (&a[start.wrapping_add(segment.a)..][..len], &panel[segment.b * nr..][..len * nr]);
-        let a: [&[T]; CHAINS] = from_fn(|i| &a[of[i].clone()]);
-        let pairs: [&[[T; 2]]; CHAINS] = from_fn(|i| a[i].as_chunks().0);
-        let mut b: [_; CHAINS] = from_fn(|i| b[of[i].start * nr..].chunks_exact(at_a_time * nr));
-        // A vector of pairs has no others beside it in its panel.
-        macro_rules! add {
-            ($i:expr, $k:expr) => {
-                let b = b[$i].next().expect("as many rows of B as terms");
-                let a = if PAIRS == NONE { s.splat(a[$i][$k]) } else { s.splat_pair(&pairs[$i][$k]) };
-                unrolled!(v in 0..VECTORS, { sums[$i][v] = s.mul_add(a, s.load(&b[v * lanes..]), sums[$i][v]); });
-            };
-        }
-        let shared = of[0].len() / at_a_time;
-        for k in 0..shared {
-            unrolled!(i in 0..CHAINS, {
-                add!(i, k);
-            });
-        }
-        // The last one may be longer.
-        for k in shared..of[CHAINS - 1].len() / at_a_time {
-            add!(CHAINS - 1, k);
-        }
-    }
-    unrolled!(i in 0..CHAINS, {
-        if PAIRS == NONE {
-            unrolled!(v in 0..VECTORS, { acc[v] = s.add(acc[v], sums[i][v]); });
-        } else {
-            acc = add_pairs::<T, S, VECTORS, PAIRS>(s, acc, sums[i]);
-        }
-    });
-    acc
-}
-
-/// Adds the sums of a row, some of which are those of pairs, to what it starts from. Others have started from that.
-#[inline(always)]
-fn add_pairs<T: Element, S: Simd<T>, const VECTORS: usize, const PAIRS: u8>(
-    s: S,
-    start: [S::V; VECTORS],
-    mut sums: [S::V; VECTORS],
-) -> [S::V; VECTORS] {
-    let last = VECTORS - 1;
-    if PAIRS == ALL {
-        sums[0] = s.add(start[0], s.add_pairs(sums[0], sums[1]));
-        sums[1] = s.add(start[1], s.add_pairs(sums[last], sums[last]));
-    } else {
-        sums[last] = s.add(start[last], s.add_pairs(sums[last], sums[last]));
-    }
-    sums
 }
 
 // Functions, not closures: a closure that is used twice may stay one, and loses the level's instructions.

@@ -7,7 +7,7 @@
 //! The rows of A are read where they lie: each has a start of its own, so that pixels of an image can be rows. B is
 //! packed in panels of two vectors, `b[panel][k][2 * LANES]`, the last one filled up with zeros. Each element of C is
 //! one sum in the order of k, whatever the blocks and the rows of a strip: so its bits depend on neither. But for a row that is
-//! alone in its strip: its sums are in `chains`.
+//! alone in its strip: its sums are in `chains`; and for columns whose terms are in `pairs`: those have two sums each.
 
 mod batch;
 mod blocking;
@@ -19,6 +19,8 @@ mod macro_kernel;
 mod matrixmultiply;
 mod micro_kernel;
 mod pack;
+mod pairs;
+mod row;
 mod strips;
 
 pub(crate) use batch::Batch;
@@ -29,5 +31,7 @@ pub use instances::MicroKernel;
 pub(crate) use macro_kernel::{Activate, Classes, Gemm, Plain};
 #[cfg(feature = "simd")]
 pub(crate) use matrixmultiply::gemm as matrixmultiply;
-pub(crate) use micro_kernel::{Segment, Start, chains};
-pub(crate) use pack::{has_pairs, pack, packed_len, pair};
+pub(crate) use micro_kernel::{Segment, Start};
+pub(crate) use pack::{pack, packed_len};
+pub(crate) use pairs::{has_pairs, pair};
+pub(crate) use row::chains;

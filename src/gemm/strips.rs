@@ -2,8 +2,8 @@
 
 use super::blocking::{rows, square_rows, wide_rows};
 use super::finish::Finish;
-use super::micro_kernel::{ALL, LAST, NONE, Segment, Start, Tiles};
-use super::pack::LEAST_LANES;
+use super::micro_kernel::{Segment, Start, Tiles};
+use super::pairs::{ALL, LAST, LEAST_LANES, NONE};
 use crate::element::Element;
 use crate::simd::Simd;
 use crate::tiles::Rows;
