@@ -151,7 +151,7 @@ proptest! {
         let (conv, transpose) = (conv(d), transpose(d).output_padding(more));
         let _ = (conv.output_shape(x), conv.output_shape([x[0], x[1], x[2], conv.in_channels()]), conv.weight_shape());
         let _ = (transpose.output_shape(x), transpose.output_shape([x[0], x[1], x[2], d.0[0]]), transpose.weight_shape());
-        let machine = Machine { level: Level::Avx512, l1_bytes: sizes[0], l2_bytes: sizes[1], l3_bytes: sizes[2] };
+        let machine = Machine { level: Level::Avx512, l1_bytes: sizes[0], l2_bytes: sizes[1], l3_bytes: sizes[2], l3_line_cycles: sizes[0] };
         for machine in [machine, Machine { level: Level::Scalar, ..machine }] {
             let plans = [
                 conv.plan::<f32>(&options, &machine),

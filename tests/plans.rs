@@ -8,9 +8,12 @@ mod common;
 use gemmule::{Accuracy, Algorithm, Conv2d, ConvTranspose2d, Error, Level, Machine, Options, Padding, Plan, Refusal};
 
 const KIB: usize = 1 << 10;
-const SCALAR: Machine = Machine { level: Level::Scalar, l1_bytes: 32 * KIB, l2_bytes: 256 * KIB, l3_bytes: 4096 * KIB };
-const AVX2: Machine = Machine { level: Level::Avx2, l1_bytes: 32 * KIB, l2_bytes: 512 * KIB, l3_bytes: 32 << 20 };
-const AVX512: Machine = Machine { level: Level::Avx512, l1_bytes: 48 * KIB, l2_bytes: 2 << 20, l3_bytes: 32 << 20 };
+const SCALAR: Machine =
+    Machine { level: Level::Scalar, l1_bytes: 32 * KIB, l2_bytes: 256 * KIB, l3_bytes: 4096 * KIB, l3_line_cycles: 7 };
+const AVX2: Machine =
+    Machine { level: Level::Avx2, l1_bytes: 32 * KIB, l2_bytes: 512 * KIB, l3_bytes: 32 << 20, l3_line_cycles: 7 };
+const AVX512: Machine =
+    Machine { level: Level::Avx512, l1_bytes: 48 * KIB, l2_bytes: 2 << 20, l3_bytes: 32 << 20, l3_line_cycles: 7 };
 const MACHINES: [Machine; 3] = [SCALAR, AVX2, AVX512];
 
 fn plan(conv: Conv2d, options: Options, machine: &Machine) -> Plan {

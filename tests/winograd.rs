@@ -189,7 +189,8 @@ fn images_of_one_pixel_and_padding_beyond_them() {
 /// The transforms, and their memory, are in the plan; less memory may be had with another transform, or none.
 #[test]
 fn the_memory_of_transformed_weights_is_bounded() {
-    let machine = Machine { level: Level::Avx2, l1_bytes: 32 << 10, l2_bytes: 512 << 10, l3_bytes: 16 << 20 };
+    let machine =
+        Machine { level: Level::Avx2, l1_bytes: 32 << 10, l2_bytes: 512 << 10, l3_bytes: 16 << 20, l3_line_cycles: 7 };
     let conv = Conv2d::new(64, 64, [3, 3]).padding(1);
     let options = Options::new().algorithm(Algorithm::Winograd);
     let bytes = |points: usize| points * 64 * 64 * 4;
@@ -210,7 +211,8 @@ fn the_memory_of_transformed_weights_is_bounded() {
 
 #[test]
 fn what_is_refused_and_why() {
-    let machine = Machine { level: Level::Avx512, l1_bytes: 32 << 10, l2_bytes: 1 << 20, l3_bytes: 32 << 20 };
+    let machine =
+        Machine { level: Level::Avx512, l1_bytes: 32 << 10, l2_bytes: 1 << 20, l3_bytes: 32 << 20, l3_line_cycles: 7 };
     let options = Options::new().algorithm(Algorithm::Winograd);
     let refusal = |conv: Conv2d, options: &Options| match conv.plan::<f32>(options, &machine) {
         Err(Error::Algorithm { asked: Algorithm::Winograd, refusal }) => refusal.to_string(),

@@ -97,7 +97,7 @@ pub struct Candidate {
 ///
 /// ```
 /// use gemmule::{Conv2d, Level, Machine, Options};
-/// let machine = Machine { level: Level::Avx2, l1_bytes: 32 << 10, l2_bytes: 512 << 10, l3_bytes: 16 << 20 };
+/// let machine = Machine { level: Level::Avx2, l2_bytes: 512 << 10, ..Machine::detect() };
 /// let plan = Conv2d::new(64, 256, [1, 1]).plan::<f32>(&Options::new(), &machine)?;
 /// println!("{plan}");
 /// assert_eq!(plan.weight_bytes(), 64 * 256 * 4);
@@ -111,6 +111,8 @@ pub struct Plan {
     pub(crate) blocking: Blocking,
     register_tile: RegisterTile,
     element_bytes: usize,
+    /// Bytes of the last-level cache, and cycles for a line of it.
+    l3: [usize; 2],
     candidates: [Candidate; 7],
     /// The transform of [`Algorithm::Winograd`], where there is one.
     pub(super) winograd: Option<Winograd>,
@@ -141,6 +143,7 @@ impl Plan {
             blocking: options.blocking.unwrap_or_else(|| Blocking::new::<T>(&machine)),
             register_tile: RegisterTile::new::<T>(level),
             element_bytes: size_of::<T>(),
+            l3: [machine.l3_bytes, machine.l3_line_cycles],
             candidates: CANDIDATES.map(|algorithm| Candidate { algorithm, verdict: Ok(0.0) }),
             winograd: None,
             paired: false,

@@ -10,10 +10,10 @@
 //!
 //! The constants were fitted to what [`crate::Algorithm::Winograd`] took in 39 random layers of the example `choose` (seeds 1
 //! and 2, one thread, hot) on Emerald Rapids; the fixed ones were lowered after seed 3, where small layers were not picked, and
-//! a fifth more, for Zen 5 (seeds 7 to 23). That of the stream lies between what it is where a shared cache holds the weights, 8 on
-//! Zen 5 and 20 on Granite Rapids, and where they come from memory, as they do in a network: 48 on Granite Rapids. With 8,
-//! 512 channels at 7x7 took twice as long there as direct sums, with cold weights; with 14, exact sums are picked, which are as
-//! fast on Zen 5.
+//! a fifth more, for Zen 5 (seeds 7 to 23). That of the stream is what AMD's shared caches take (8 operations for a vector of
+//! AVX-512), and for others, where little is known, 14: between what Intel's servers take, 20 on Granite Rapids, and less; weights
+//! from memory, as they come in a network, take 48 there. With 8, 512 channels at 7x7 took twice as long there as direct sums with
+//! cold weights; on Zen 5 they take 0.62 of direct sums' time, and 0.69 with cold weights.
 
 use super::forms::Form;
 use super::tiling::{CHANNELS, Cuts, lattice};
@@ -21,8 +21,8 @@ use super::{Winograd, factors};
 use crate::conv::problem::Problem;
 use crate::gemm::RegisterTile;
 
-/// A vector of weights, each time it is read.
-const WEIGHTS: f64 = 14.0;
+/// A vector of weights, each time it is read, for each cycle that it takes from the shared cache.
+const WEIGHTS: f64 = 2.0;
 /// A strip of rows of a panel.
 const STRIP: f64 = 300.0;
 /// A product.
@@ -50,14 +50,21 @@ impl Winograd {
     }
 
     /// The cost of an output of one group, which may be of any phase. Of an input whose size is not known, many tiles are assumed.
-    pub fn cost(&self, p: &Problem, input: Option<[usize; 3]>, tile: RegisterTile) -> f64 {
+    pub fn cost(&self, p: &Problem, input: Option<[usize; 3]>, tile: RegisterTile, vector_cycles: f64) -> f64 {
         let (sum, count) = p.classes().fold((0.0, 0.0), |(sum, count), class| {
-            (sum + self.class_cost(p, self.forms(&class), input, tile), count + 1.0)
+            (sum + self.class_cost(p, self.forms(&class), input, tile, vector_cycles), count + 1.0)
         });
         sum / count
     }
 
-    fn class_cost(&self, p: &Problem, forms: [Form; 2], input: Option<[usize; 3]>, tile: RegisterTile) -> f64 {
+    fn class_cost(
+        &self,
+        p: &Problem,
+        forms: [Form; 2],
+        input: Option<[usize; 3]>,
+        tile: RegisterTile,
+        vector_cycles: f64,
+    ) -> f64 {
         let vectors = |channels: usize| channels.div_ceil(tile.columns / 2) as f64;
         let (inputs, outputs) = (p.inputs_per_group(), p.outputs_per_group());
         // For each output: points of all tiles, and tiles.
@@ -80,7 +87,7 @@ impl Winograd {
 
         let narrow = if vectors(outputs) > 1.0 { 1.0 } else { NARROW };
         let multiply = points * inputs as f64 * vectors(outputs) * narrow;
-        let stream = WEIGHTS * factors * inputs as f64 * vectors(outputs) * of_tile;
+        let stream = WEIGHTS * vector_cycles * factors * inputs as f64 * vectors(outputs) * of_tile;
         let panels = outputs.div_ceil(tile.columns) as f64;
         // Rows of a product, on average.
         let rows_of_product = (tiles as f64 * planes / factors) as usize;
