@@ -24,7 +24,7 @@ use core::ops::Range;
 
 /// Any number of taps along an axis.
 const ANY: usize = 0;
-/// Rows of windows at a time, at most, and the rows of the input that they have.
+/// Rows of windows at a time, at most.
 const MOST: usize = 4;
 
 /// Taps and stride of square windows.

@@ -90,7 +90,7 @@ macro_rules! avx2 {
      max: $max:ident, min: $min:ident, cmp: $cmp:ident, or: $or:ident, blend: $blend:ident, movemask: $movemask:ident,
      splat_pair: $splat_pair:ident, hadd: $hadd:ident, to_int: $to_int:ident, shift: $shift:ident, $mantissa:literal, from_int: $from_int:ident) => {
         // SAFETY, of every block here: an `Avx2` is made only where detection found avx2 and fma; a load or store stays in
-        // the slice that the line before has cut or masked for it.
+        // the slice that the line before has cut or masked for it, or is one of two elements, in an array of so many.
         #[allow(clippy::undocumented_unsafe_blocks)]
         impl Simd<$t> for Avx2 {
             type V = $v;

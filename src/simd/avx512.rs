@@ -103,7 +103,7 @@ macro_rules! avx512 {
      max: $max:ident, min: $min:ident, cmp: $cmp:ident, blend: $blend:ident,
      splat_pair: $splat_pair:ident, permute: $permute:ident, to_int: $to_int:ident, shift: $shift:ident, $mantissa:literal, from_int: $from_int:ident) => {
         // SAFETY, of every block here: an `Avx512` is made only where detection found avx512f; a load or store stays in the
-        // slice that the line before has cut or masked for it.
+        // slice that the line before has cut or masked for it, or is one of two elements, in an array of so many.
         #[allow(clippy::undocumented_unsafe_blocks)]
         impl Simd<$t> for Avx512 {
             type V = $v;
