@@ -7,7 +7,7 @@ use crate::gemm::Finish;
 use crate::run::Write;
 use crate::simd::Simd;
 use crate::tensor::View;
-use crate::tiles::{Box4, Tile};
+use crate::tiles::{Box4, Tile, evenly};
 use core::ops::Range;
 
 /// What is done to an output while its tile is hot: `y = activation(sum + bias + residual)`, or with
@@ -78,10 +78,14 @@ impl<T: Element> Epilogue<'_, T> {
             None => None,
             Some(residual) if residual.strides()[3] != 1 && residual.shape()[3] > 1 => return None,
             Some(residual) => {
-                let pixels = lines.flat_map(|(oy, oxs)| oxs.map(move |ox| [0, oy, ox]));
-                for (start, pixel) in starts.iter_mut().zip(pixels) {
-                    let at = [0, 1, 2].map(|i| place[i].start + place[i].step * pixel[i]);
-                    *start = residual.at([at[0], at[1], at[2], place[3].start]);
+                let mut count = 0;
+                for (oy, oxs) in lines {
+                    let at = [0, oy, oxs.start];
+                    let at = [0, 1, 2].map(|i| place[i].start + place[i].step * at[i]);
+                    let first = residual.at([at[0], at[1], at[2], place[3].start]);
+                    let step = place[2].step.wrapping_mul(residual.strides()[2]);
+                    evenly(&mut starts[count..count + oxs.len()], first, step);
+                    count += oxs.len();
                 }
                 Some((residual.data(), &*starts))
             }

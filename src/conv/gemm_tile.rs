@@ -108,6 +108,7 @@ impl TileProblem<'_> {
             origin: x.at([job.place[0].start, 0, 0, self.channels.start]),
             strides,
             channels: self.channels.len(),
+            is_plain: is_plain(job.operator),
         };
         self.multiply(s, &patches, x.data(), job, starts);
     }
@@ -122,7 +123,8 @@ impl TileProblem<'_> {
         let sampling = &band.sampling(self.sampling, self.first);
         let strides = [band.width() * channels, channels];
         let (first, row, count) = ([0; 2], self.row, self.count);
-        let patches = Patches { sampling, first, row, count, origin: 0, strides, channels };
+        let is_plain = is_plain(job.operator);
+        let patches = Patches { sampling, first, row, count, origin: 0, strides, channels, is_plain };
         self.multiply(s, &patches, copy, &mut TileJob { scratch, tile: &mut *job.tile, ..*job }, starts);
     }
 
@@ -141,9 +143,8 @@ impl TileProblem<'_> {
         let (a_at, starts) = starts.split_at_mut(m);
         let (c_at, more) = starts.split_at_mut(m);
         patches.starts(a_at);
-        // A kernel of one tap without padding has all pixels in one class.
         let plain = Plain { rows: m, terms: 0..patches.channels };
-        let classes: &dyn Classes = if operator.plan.algorithm() == Algorithm::Pointwise { &plain } else { patches };
+        let classes: &dyn Classes = if patches.is_plain { &plain } else { patches };
         let a = A { data, starts: a_at, classes, most_rows: strip_rows::<T>(patches), term: 0 };
         let bias = operator.bias().map(|bias| &bias[place[3].range()]);
         let start = bias.map_or(Start::Zero, Start::Bias);
@@ -264,6 +265,11 @@ impl TileProblem<'_> {
             finish: c.finish,
         });
     }
+}
+
+/// Whether a layer has but one tap, and no padding.
+fn is_plain<T>(operator: &Operator<T>) -> bool {
+    operator.plan.algorithm() == Algorithm::Pointwise
 }
 
 /// Pixels of a small tile: it does not pay for lists of [`MAX_ROWS`].

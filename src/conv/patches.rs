@@ -7,6 +7,7 @@
 //! Pixels that have the same taps inside the image form a class; what lies in the padding is left out of their sums.
 
 use crate::gemm::{Classes, Segment};
+use crate::tiles::evenly;
 use crate::window::{Sampling, Stretches};
 use core::ops::Range;
 
@@ -26,11 +27,24 @@ pub(super) struct Patches<'a> {
     pub strides: [usize; 2],
     /// Channels, side by side.
     pub channels: usize,
+    /// A kernel of one tap without padding: all pixels are in one class.
+    pub is_plain: bool,
 }
 
 impl Patches<'_> {
     /// The pixels in the order of the classes: a row of the tile, and some columns of it.
     pub fn lines(&self) -> Lines<'_> {
+        if self.is_plain {
+            let [none, done] = [0; 2].map(|axis| self.sampling[axis].stretches(0, 0));
+            return Lines {
+                patches: self,
+                rows: none,
+                columns: done,
+                row: 0..0,
+                column: 0..self.count[1],
+                oys: 0..self.count[0],
+            };
+        }
         let (rows, columns) = (self.stretches(0), self.sampling[1].stretches(0, 0));
         Lines { patches: self, rows, columns, row: 0..0, column: 0..0, oys: 0..0 }
     }
@@ -45,7 +59,7 @@ impl Patches<'_> {
     /// modulo the size of the address space.
     #[inline(always)]
     pub fn starts(&self, starts: &mut [usize]) {
-        let mut starts = starts.iter_mut();
+        let mut rest = starts;
         let from = |i: usize, o: usize| {
             let s = &self.sampling[i];
             let at = ((self.first[i] + o) * s.stride) as isize + s.first;
@@ -53,11 +67,9 @@ impl Patches<'_> {
         };
         let step = self.sampling[1].stride.wrapping_mul(self.strides[1]);
         for (oy, oxs) in self.lines() {
-            let mut at = self.origin.wrapping_add(from(0, oy)).wrapping_add(from(1, oxs.start));
-            for (_, start) in oxs.zip(&mut starts) {
-                *start = at;
-                at = at.wrapping_add(step);
-            }
+            let (line, others) = rest.split_at_mut(oxs.len());
+            evenly(line, self.origin.wrapping_add(from(0, oy)).wrapping_add(from(1, oxs.start)), step);
+            rest = others;
         }
     }
 

@@ -1,10 +1,9 @@
 //! Several products of the same shape, whose B follow each other.
 
-use super::blocking::{narrow_rows, rows, square_rows};
 use super::finish::Finish;
 use super::macro_kernel::even_strips;
 use super::micro_kernel::{Segment, Start};
-use super::strips::{Ahead, Strips, is_square, panels_at_a_time, strips};
+use super::strips::{Ahead, Strips, is_square, most_rows, panels_at_a_time, strips};
 use crate::element::Element;
 use crate::simd::{Op, Simd};
 use crate::tiles::Rows;
@@ -36,13 +35,8 @@ impl<T: Element> Op<T> for Batch<'_, T> {
         if a_at.is_empty() {
             return;
         }
-        let (most, panel_len) = (rows(S::REGISTERS), k * 2 * S::LANES);
-        let square = is_square::<S, T>(n, k);
-        let most = match n {
-            _ if square => square_rows(most),
-            n if n <= S::LANES => narrow_rows(most),
-            _ => most,
-        };
+        let (square, panel_len) = (is_square::<S, T>(n, k), k * 2 * S::LANES);
+        let most = most_rows::<S, T>(n, square, false);
         // All rows use a product's B, and fetch the next one's meanwhile, each its share.
         let share = steps[1].div_ceil(a_at.len());
         let parts = even_strips(a_at.len(), most).map(|(height, m)| {

@@ -1,10 +1,9 @@
 //! The loops around the micro-kernel: groups of panels of B outside, so that one stays in the second-level cache, strips
 //! of A inside, so that one stays in the first.
 
-use super::blocking::{narrow_rows, rows, square_rows, wide_rows};
 use super::finish::Finish;
 use super::micro_kernel::{Segment, Start};
-use super::strips::{Ahead, Strips, is_square, panels_at_a_time, strips};
+use super::strips::{Ahead, Strips, is_square, most_rows, panels_at_a_time, strips};
 use crate::activation::Activation;
 use crate::element::Element;
 use crate::simd::{Op, Simd};
@@ -60,16 +59,7 @@ impl<T: Element> Op<T> for Gemm<'_, '_, T> {
         let Gemm { a, a_at, classes, b, panel_len, c, paired, start, finish, .. } = self;
         let nr = 2 * S::LANES;
         let square = is_square::<S, T>(self.n, panel_len / nr);
-        let most = match self.n {
-            _ if square => square_rows(rows(S::REGISTERS)),
-            n if n <= S::LANES => narrow_rows(rows(S::REGISTERS)),
-            // Three vectors of pairs.
-            n if paired && n % nr > S::LANES => wide_rows(rows(S::REGISTERS)),
-            // The last three vectors fit into one tile, and there are not many before them.
-            n if n > nr && n < 3 * nr && (1..=S::LANES).contains(&(n % nr)) => wide_rows(rows(S::REGISTERS)),
-            _ => rows(S::REGISTERS),
-        };
-        let most = most.min(self.most_rows).max(1);
+        let most = most_rows::<S, T>(self.n, square, paired).min(self.most_rows).max(1);
         let panels = self.n.div_ceil(nr);
         // Groups of even size.
         let group = if a_at.len() < FEW_ROWS { panels } else { self.group };

@@ -12,7 +12,7 @@ use super::row::add_row;
 use super::strips::Strips;
 use crate::activation::Bounds;
 use crate::element::Element;
-use crate::simd::{Op, Simd, unrolled};
+use crate::simd::{Op, Scattered, Simd, unrolled};
 use core::array::from_fn;
 use core::ops::Range;
 
@@ -61,12 +61,14 @@ impl<T: Element, const ROWS: usize, const VECTORS: usize, const PAIRS: u8> Op<T>
         let width = VECTORS.max(2) * lanes;
         let (mut ahead, mut step) = (t.ahead.b.as_ptr(), t.ahead.step);
         let mut ahead_at = t.ahead.at;
-        let places = t.a_at.as_chunks::<ROWS>().0.iter().zip((t.row..).step_by(ROWS));
-        for ((a_at, row), first) in places.flat_map(|place| (0..t.n).step_by(width).map(move |first| (place, first))) {
+        let rows = Scattered::new(t.a, t.a_at);
+        let near = t.rows_ahead::<ROWS>(t.n.div_ceil(width));
+        for (i, first) in (0..t.a_at.len() / ROWS).flat_map(|i| (0..t.n).step_by(width).map(move |first| (i, first))) {
+            let row = t.row + i * ROWS;
             if first == 0
-                && let Some(rows) = t.rows_ahead(a_at, t.n.div_ceil(width))
+                && let Some((behind, each)) = near
             {
-                (ahead, ahead_at, step) = (rows.b.as_ptr(), rows.at, rows.step);
+                (ahead, ahead_at, step) = (t.a.as_ptr().wrapping_add(t.a_at[i * ROWS].wrapping_add(behind)), 0, each);
             }
             let (column, n) = (t.column + first, (VECTORS * lanes).min(t.n - first));
             let mut c = t.c.block::<ROWS>(row, column, n);
@@ -91,7 +93,7 @@ impl<T: Element, const ROWS: usize, const VECTORS: usize, const PAIRS: u8> Op<T>
                 });
             }
             let segments = if ROWS == 1 {
-                acc[0] = add_row::<T, S, VECTORS, PAIRS>(s, acc[0], t.segments, t.a, a_at[0], panels);
+                acc[0] = add_row::<T, S, VECTORS, PAIRS>(s, acc[0], t.segments, t.a, t.a_at[i], panels);
                 &[]
             } else {
                 t.segments
@@ -100,7 +102,7 @@ impl<T: Element, const ROWS: usize, const VECTORS: usize, const PAIRS: u8> Op<T>
                 // Cut to length here, walked by `zip`: no bounds check is left in the loop below. An index instead of
                 // the `zip` leaves one, and the compiler answers with spilled accumulators.
                 let len = segment.len;
-                let a: [&[T]; ROWS] = from_fn(|i| &t.a[a_at[i].wrapping_add(segment.a)..][..len]);
+                let a: [&[T]; ROWS] = rows.read(i * ROWS, segment.a, len);
                 let from = segment.b * nr;
                 if PAIRS != NONE {
                     assert!(len.is_multiple_of(2), "pairs of terms");
@@ -153,18 +155,17 @@ impl<T: Element, const ROWS: usize, const VECTORS: usize, const PAIRS: u8> Op<T>
                 } else {
                     // Wide: all of A stays in registers, B comes one by one. The order above would need a register too
                     // many.
-                    let mut b: [_; 3] = from_fn(|p| {
+                    let [first, second, third] = from_fn(|p| {
                         let p = p.min(VECTORS / 2 - 1);
                         panels[p * t.panel_len + from..][..len * nr].chunks_exact(nr)
                     });
-                    for k in 0..len {
+                    for (((k, first), second), third) in (0..len).zip(first).zip(second).zip(third) {
                         s.prefetch(ahead.wrapping_add(ahead_at));
                         ahead_at += step;
                         let a: [S::V; ROWS] = from_fn(|i| s.splat(a[i][k]));
                         unrolled!(@ p, VECTORS / 2, {
-                            let b = b[p].next().expect("as many rows of B as terms");
                             unrolled!(@ v, 2, {
-                                let b = s.load(&b[v * lanes..]);
+                                let b = s.load(&[first, second, third][p][v * lanes..]);
                                 unrolled!(i in 0..ROWS, {
                                     acc[i][2 * p + v] = s.mul_add(a[i], b, acc[i][2 * p + v]);
                                 });

@@ -1,6 +1,6 @@
 //! Strips of rows, and which instance of the micro-kernel runs them.
 
-use super::blocking::{rows, square_rows, wide_rows};
+use super::blocking::{narrow_rows, rows, square_rows, wide_rows};
 use super::finish::Finish;
 use super::micro_kernel::{Segment, Start, Tiles};
 use super::pairs::{ALL, LAST, LEAST_LANES, NONE};
@@ -23,6 +23,20 @@ pub(super) const FEW_TERMS: usize = 160;
 /// Whether strips take two panels at a time, with fewer rows: of short sums that takes fewer steps.
 pub(super) fn is_square<S: Simd<T>, T: Element>(n: usize, k: usize) -> bool {
     square_rows(rows(S::REGISTERS)) > 0 && k <= FEW_TERMS && n.is_multiple_of(4 * S::LANES)
+}
+
+/// The most rows of a strip of `n` columns.
+pub(super) fn most_rows<S: Simd<T>, T: Element>(n: usize, is_square: bool, paired: bool) -> usize {
+    let (nr, most) = (2 * S::LANES, rows(S::REGISTERS));
+    match n {
+        _ if is_square => square_rows(most),
+        n if n <= S::LANES => narrow_rows(most),
+        // Three vectors of pairs.
+        n if paired && n % nr > S::LANES => wide_rows(most),
+        // The last three vectors fit into one tile, and there are not many before them.
+        n if n > nr && n < 3 * nr && (1..=S::LANES).contains(&(n % nr)) => wide_rows(most),
+        _ => most,
+    }
 }
 
 /// Rows of A, in strips of the same height, times some panels of B.
@@ -125,16 +139,16 @@ pub(super) fn strips<T: Element, S: Simd<T>>(s: S, t: &mut Strips<T>) {
 
 impl<'a, T> Strips<'a, '_, T> {
     /// What is fetched during a strip where nothing of B will be wanted: the rows of A behind its own, if it reads pixels as they
-    /// lie (1x1).
+    /// lie (1x1). How far behind its first row they start, and elements from a fetch to the next.
     #[inline(always)]
-    pub fn rows_ahead(&self, a_at: &[usize], panels: usize) -> Option<Ahead<'a, T>> {
-        let ([segment], [.., before, last]) = (self.segments, a_at) else { return None };
-        let pitch = last.wrapping_sub(*before);
+    pub fn rows_ahead<const ROWS: usize>(&self, panels: usize) -> Option<(usize, usize)> {
+        let ([segment], [first, second, ..]) = (self.segments, self.a_at) else { return None };
+        let pitch = second.wrapping_sub(*first);
         if self.ahead.step > 0 || pitch > NEAR * segment.len {
             return None;
         }
-        let b = self.a.get(last.wrapping_add(segment.a).wrapping_add(pitch)..)?;
-        Some(Ahead { b, at: 0, step: (a_at.len() * pitch).div_ceil((panels * segment.len).max(1)) })
+        let step = (ROWS * pitch).div_ceil((panels * segment.len).max(1));
+        Some((segment.a.wrapping_add(ROWS * pitch), step))
     }
 
     /// Goes on behind the columns that are done, whole panels, of which `n` are left.

@@ -20,6 +20,7 @@ pub(crate) mod math;
 mod portable;
 mod quotient;
 mod scalar;
+mod scattered;
 mod tracks;
 
 pub(crate) use crossings::{Crossings, CrossingsMut, Line, Marks};
@@ -30,6 +31,7 @@ pub use level::{Level, ParseLevelError};
 pub use machine::Machine;
 pub(crate) use quotient::Divisor;
 pub(crate) use scalar::Scalar;
+pub(crate) use scattered::Scattered;
 pub(crate) use tracks::Tracks;
 
 /// The elements `0..n`, so many of them after the other, the last of which may be some of the ones before: they get the same

@@ -9,7 +9,7 @@ pub(super) use shared::Memory;
 #[cfg(any(feature = "std", feature = "simd"))]
 mod shared {
     #![allow(unsafe_code)] // the one type that hands threads disjoint parts of a slice
-    use super::Places;
+    use super::{Places, RowBlock};
     use core::marker::PhantomData;
 
     pub(in super::super) struct Memory<'a, T> {
@@ -92,6 +92,16 @@ mod shared {
             unsafe { core::slice::from_raw_parts_mut(self.memory.start.add(at), len) }
         }
     }
+
+    impl<T, const N: usize> RowBlock<'_, T, N> {
+        #[inline(always)]
+        pub fn row(&mut self, i: usize) -> &mut [T] {
+            // SAFETY: `Rows::block`, the only one to make a `RowBlock`, gives it starts of rows, and elements of each row;
+            // `Rows::prove`, the only one to make a `Rows`, has seen that all elements of all rows lie in the memory. Nobody else has
+            // a reference into those, see `Memory::handle`.
+            unsafe { core::slice::from_raw_parts_mut(self.memory.start.add(self.starts[i] + self.first), self.len) }
+        }
+    }
 }
 
 #[cfg(not(any(feature = "std", feature = "simd")))]
@@ -100,7 +110,7 @@ pub(super) use exclusive::Memory;
 /// Elements that only the calling thread uses.
 #[cfg(not(any(feature = "std", feature = "simd")))]
 mod exclusive {
-    use super::Places;
+    use super::{Places, RowBlock};
 
     pub(in super::super) struct Memory<'a, T>(&'a mut [T]);
 
@@ -147,6 +157,12 @@ mod exclusive {
             self.memory.slice(at, len)
         }
     }
+
+    impl<T, const N: usize> RowBlock<'_, T, N> {
+        pub fn row(&mut self, i: usize) -> &mut [T] {
+            self.memory.slice(self.starts[i] + self.first, self.len)
+        }
+    }
 }
 
 /// Slices at the places of a grid, one after the other in hand, proven to lie in the memory once instead of at every write.
@@ -190,4 +206,56 @@ impl<'a, T> Places<'a, T> {
         let at = self.start.wrapping_add_signed(offset(0).wrapping_add(offset(1))).wrapping_add(c);
         self.proven(at, len)
     }
+}
+
+/// Rows of equal length that a kernel writes, wherever they start, proven to lie in the memory once instead of at every write. They
+/// may overlap: one after the other is in hand.
+pub(crate) struct Rows<'a, T> {
+    memory: Memory<'a, T>,
+    starts: &'a [usize],
+    len: usize,
+}
+
+impl<'a, T> Rows<'a, T> {
+    /// Rows of `len` elements of a slice.
+    #[inline(always)]
+    pub fn new(slice: &'a mut [T], starts: &'a [usize], len: usize) -> Self {
+        Rows::prove(Memory::new(slice), starts, len)
+    }
+
+    #[inline(always)]
+    pub(super) fn prove(memory: Memory<'a, T>, starts: &'a [usize], len: usize) -> Self {
+        let last = starts.iter().fold(0, |last, &start| last.max(start));
+        let end = if starts.is_empty() { Some(0) } else { last.checked_add(len) };
+        assert!(end.is_some_and(|end| end <= memory.len()), "beyond the slice");
+        Rows { memory, starts, len }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.starts.len()
+    }
+
+    /// Some elements of each of `N` neighbouring rows.
+    #[inline(always)]
+    pub fn block<const N: usize>(&mut self, row: usize, first: usize, len: usize) -> RowBlock<'_, T, N> {
+        assert!(first <= self.len && len <= self.len - first, "beyond the row");
+        let starts = self.starts[row..].first_chunk().expect("as many rows");
+        RowBlock { memory: self.memory.reborrow(), starts, first, len }
+    }
+
+    /// Some elements of a row.
+    #[inline(always)]
+    pub fn row(&mut self, row: usize, first: usize, len: usize) -> &mut [T] {
+        assert!(first <= self.len && len <= self.len - first, "beyond the row");
+        self.memory.slice(self.starts[row] + first, len)
+    }
+}
+
+/// Some elements of each of `N` rows.
+pub(crate) struct RowBlock<'a, T, const N: usize> {
+    memory: Memory<'a, T>,
+    starts: &'a [usize; N],
+    first: usize,
+    len: usize,
 }

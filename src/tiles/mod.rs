@@ -12,9 +12,9 @@ mod parts;
 mod queue;
 mod tile;
 
-pub(crate) use memory::Places;
+pub(crate) use memory::{Places, Rows};
 pub(crate) use parts::{Box4, Grid, Part, Parts};
-pub(crate) use tile::{Rows, Tile};
+pub(crate) use tile::Tile;
 
 use crate::error::Error;
 use crate::executor::Executor;
@@ -22,6 +22,16 @@ use crate::executor::Executor;
 use memory::Memory;
 #[cfg(any(feature = "std", feature = "simd"))]
 use queue::Queue;
+
+/// `first`, and so on in steps, modulo the size of the address space.
+#[inline(always)]
+pub(crate) fn evenly(places: &mut [usize], first: usize, step: usize) {
+    let mut at = first;
+    for place in places {
+        *place = at;
+        at = at.wrapping_add(step);
+    }
+}
 
 /// Only this folder can make one: whoever shows it has seen to it that each box is handed out once.
 pub(crate) struct EachBoxOnce(());

@@ -1,7 +1,7 @@
 //! A part of an output in hand: the box that a task may write, its pixels, and rows of them.
 
-use super::memory::{Memory, Places};
-use super::{Box4, EachBoxOnce, Outputs};
+use super::memory::{Memory, Places, Rows};
+use super::{Box4, EachBoxOnce, Outputs, evenly};
 use crate::tensor::ViewMut;
 use core::ops::Range;
 
@@ -114,14 +114,16 @@ impl<T: Copy> Tile<'_, T> {
             return None;
         }
         let mut count = 0;
-        for (j, ks) in lines.filter(|(_, ks)| !ks.is_empty()) {
+        for (j, ks) in lines {
+            if ks.is_empty() {
+                continue;
+            }
             // All between the first and the last pixel lie in the box where these do.
             let (first, _) = (self.at([0, j, ks.start], 0, len), self.at([0, j, ks.end - 1], 0, len));
-            let line = &mut starts[count..count + ks.len()];
-            line.iter_mut().enumerate().for_each(|(i, start)| *start = first + i * self.strides[2]);
+            evenly(&mut starts[count..count + ks.len()], first, self.strides[2]);
             count += ks.len();
         }
-        Some(Rows { memory: self.memory.reborrow(), starts: &starts[..count], len })
+        Some(Rows::prove(self.memory.reborrow(), &starts[..count], len))
     }
 
     /// Channels of `H` by `W` neighbouring pixels, `W` of them along axis `along` (1 or 2): where channels are contiguous, and
@@ -219,54 +221,6 @@ impl<'a, T> Places<'a, T> {
         let start = (0..2).filter(|&i| turned[i]).map(|i| strides[i] * (counts[i] - 1)).sum();
         let steps = core::array::from_fn(|i| if turned[i] { -(strides[i] as isize) } else { strides[i] as isize });
         Places::prove(Memory::new(slice), start, counts, steps, len)
-    }
-}
-
-/// Rows of equal length that a kernel writes, wherever they start.
-pub(crate) struct Rows<'a, T> {
-    memory: Memory<'a, T>,
-    starts: &'a [usize],
-    len: usize,
-}
-
-impl<'a, T> Rows<'a, T> {
-    pub fn len(&self) -> usize {
-        self.starts.len()
-    }
-
-    /// Rows of `len` elements of a slice. They may overlap, one after the other is in hand.
-    pub fn new(slice: &'a mut [T], starts: &'a [usize], len: usize) -> Self {
-        Rows { memory: Memory::new(slice), starts, len }
-    }
-
-    /// Some elements of each of `N` neighbouring rows.
-    #[inline(always)]
-    pub fn block<const N: usize>(&mut self, row: usize, first: usize, len: usize) -> RowBlock<'_, T, N> {
-        assert!(first <= self.len && len <= self.len - first, "beyond the row");
-        let starts = self.starts[row..].first_chunk().expect("as many rows");
-        RowBlock { memory: self.memory.reborrow(), starts, first, len }
-    }
-
-    /// Some elements of a row.
-    #[inline(always)]
-    pub fn row(&mut self, row: usize, first: usize, len: usize) -> &mut [T] {
-        assert!(first <= self.len && len <= self.len - first, "beyond the row");
-        self.memory.slice(self.starts[row] + first, len)
-    }
-}
-
-/// Some elements of each of `N` rows.
-pub(crate) struct RowBlock<'a, T, const N: usize> {
-    memory: Memory<'a, T>,
-    starts: &'a [usize; N],
-    first: usize,
-    len: usize,
-}
-
-impl<T, const N: usize> RowBlock<'_, T, N> {
-    #[inline(always)]
-    pub fn row(&mut self, i: usize) -> &mut [T] {
-        self.memory.slice(self.starts[i] + self.first, self.len)
     }
 }
 
