@@ -78,6 +78,16 @@ fn every_channel_tail() {
 }
 
 #[test]
+fn few_outputs_take_several_terms_at_a_time() {
+    for (outputs, inputs) in (1..=4).flat_map(|outputs| [2, 4, 8, 16, 40, 80].map(|inputs| (outputs, inputs))) {
+        let layer = Layer { seed: (outputs * inputs) as u64, ..Layer::new([inputs, outputs], [1, 1], [1, 1]) };
+        check::<f32>(&layer, Numbers::Integers);
+        check::<f64>(&Layer { groups: 2, ..layer.clone() }, Numbers::Integers);
+        check::<f32>(&Layer { kernel: [3, 2], padding: [[1, 1], [1, 0]], ..layer }, Numbers::Integers);
+    }
+}
+
+#[test]
 fn images_of_one_pixel() {
     for kernel in [[1, 1], [3, 3], [5, 2]] {
         let layer = Layer { padding: [[2, 2], [1, 1]], ..Layer::new([6, 19], kernel, [1, 1]) };

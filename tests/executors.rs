@@ -184,8 +184,9 @@ fn an_image_has_the_same_bits_alone_and_in_a_batch() {
     // Of one pixel: a batch's are taken together, and with many channels the sums of one are in chains.
     for level in Level::available() {
         alone_and_in_a_batch::<f32>(level, [1, 1, 67], [Form::Nhwc; 2]);
-        // Terms are taken in pairs where that fills a vector.
+        // Several terms are taken at a time where that fills a vector.
         alone_and_in_a_batch::<f32>(level, [1, 1, 66], [Form::Nhwc; 2]);
+        alone_and_in_a_batch::<f32>(level, [1, 1, 80], [Form::Nhwc; 2]);
         alone_and_in_a_batch::<f64>(level, [1, 1, 130], [Form::Nchw, Form::Nhwc]);
     }
     // So large that a batch is cut in other places than an image.

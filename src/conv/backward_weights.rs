@@ -179,7 +179,7 @@ impl<T: Element> Op<T> for WeightsByGemm<'_, '_, T> {
                     group: 1,
                     c: &mut Rows::new(sums, &c_at[..m], n),
                     n,
-                    paired: false,
+                    by: 1,
                     start: Start::C,
                     finish: &Finish::NOTHING,
                 });

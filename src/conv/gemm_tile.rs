@@ -145,7 +145,7 @@ impl TileProblem<'_> {
         patches.starts(a_at);
         let plain = Plain { rows: m, terms: 0..patches.channels };
         let classes: &dyn Classes = if patches.is_plain { &plain } else { patches };
-        let a = A { data, starts: a_at, classes, most_rows: strip_rows::<T>(patches), term: 0 };
+        let a = A { data, starts: a_at, classes, most_rows: strip_rows::<T>(patches) };
         let bias = operator.bias().map(|bias| &bias[place[3].range()]);
         let start = bias.map_or(Start::Zero, Start::Bias);
         let joined = *is_joined && m > 1;
@@ -188,15 +188,14 @@ impl TileProblem<'_> {
                 None => row.fill(T::ZERO),
             }
         }
-        // Pairs of terms stay together.
-        let unit = if plan.paired { 2 } else { 1 };
-        for block in blocks(self.class.taps(), inputs, plan.blocking.depth, unit) {
+        // Terms that are taken together stay together.
+        for block in blocks(self.class.taps(), inputs, plan.blocking.depth, plan.terms_at_a_time) {
             let k = block.taps.len() * block.channels.len();
             let term = block.taps.start * inputs + block.channels.start;
             let channels = self.channels.start + block.channels.start..self.channels.start + block.channels.end;
             let patches = Im2col { x, image: place[0].start, channels, taps: block.taps, sampling: self.sampling };
             for i in 0..m {
-                a_at[i] = i * k;
+                a_at[i] = (i * k).wrapping_sub(term);
                 patches.row([self.first[0] + self.row + i / width, self.first[1] + i % width], &mut a[i * k..][..k]);
             }
             #[cfg(feature = "simd")]
@@ -206,8 +205,8 @@ impl TileProblem<'_> {
                 crate::gemm::matrixmultiply([m, k, n], (a, k), (b, columns), (sums, n));
                 continue;
             }
-            let classes = &Plain { rows: m, terms: 0..k };
-            let a = A { data: a, starts: a_at, classes, most_rows: MAX_ROWS, term };
+            let classes = &Plain { rows: m, terms: term..term + k };
+            let a = A { data: a, starts: a_at, classes, most_rows: MAX_ROWS };
             let rows = &mut Rows::new(sums, &c_at[..m], n);
             self.product(s, operator, a, C { rows, start: Start::C, finish: &Finish::NOTHING });
         }
@@ -228,7 +227,7 @@ impl TileProblem<'_> {
         bias: (&[T], &[usize]),
     ) {
         let (m, columns) = (a.starts.len(), RegisterTile::new::<T>(operator.plan.level()).columns);
-        let chains = chains(self.channels.len());
+        let chains = chains(self.channels.len(), operator.plan.terms_at_a_time);
         let columns = if chains[0].is_empty() { self.n } else { columns };
         for first in (0..self.n).step_by(columns) {
             let (column, n) = (self.column + first, columns.min(self.n - first));
@@ -255,12 +254,12 @@ impl TileProblem<'_> {
             a_at: a.starts,
             classes: a.classes,
             most_rows: a.most_rows,
-            b: &operator.packed(self.group, self.class)[self.column / nr * k * nr + a.term * nr..],
+            b: &operator.packed(self.group, self.class)[self.column / nr * k * nr..],
             panel_len: k * nr,
             group: plan.blocking.panels(k, nr),
             c: c.rows,
             n: self.n,
-            paired: plan.paired,
+            by: plan.terms_at_a_time,
             start: c.start,
             finish: c.finish,
         });
@@ -282,8 +281,6 @@ struct A<'a, T> {
     starts: &'a [usize],
     classes: &'a dyn Classes,
     most_rows: usize,
-    /// The row of the weights that their first term meets.
-    term: usize,
 }
 
 /// The rows of C.

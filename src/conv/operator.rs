@@ -9,7 +9,7 @@ use super::winograd::WinogradTile;
 use super::{Algorithm, Options};
 use crate::element::Element;
 use crate::error::Error;
-use crate::gemm::{pack, pair};
+use crate::gemm::{fold, pack};
 use crate::pages::Pages;
 use crate::run::Run;
 use crate::simd::{Level, Machine};
@@ -104,8 +104,8 @@ impl<T: Element> Operator<T> {
                     let kx = class.first[1] + class.step[1] * (tap % class.count[1]);
                     weights_row(&p, &weights, [ky, kx], term, group * columns + column, row);
                 });
-                if self.plan.paired {
-                    pair(k, columns, panel, panels);
+                if self.plan.terms_at_a_time > 1 {
+                    fold(k, columns, panel, self.plan.terms_at_a_time, panels);
                 }
             }
         }

@@ -10,7 +10,7 @@ use super::gemm_tile::Source;
 use super::problem::{Problem, TapClass};
 use super::winograd::Winograd;
 use crate::error::Error;
-use crate::gemm::{RegisterTile, has_pairs, packed_len};
+use crate::gemm::{RegisterTile, packed_len, terms_at_a_time};
 use crate::simd::{Level, Machine};
 use crate::tensor::View;
 use crate::tiles::Grid;
@@ -116,8 +116,8 @@ pub struct Plan {
     candidates: [Candidate; 7],
     /// The transform of [`Algorithm::Winograd`], where there is one.
     pub(super) winograd: Option<Winograd>,
-    /// Whether the last panel of the packed weights has pairs of terms.
-    pub(super) paired: bool,
+    /// Terms that the last panel of the packed weights takes at a time; it is folded if that is more than one.
+    pub(super) terms_at_a_time: usize,
 }
 
 /// The lowerings, in the order in which they are considered.
@@ -146,13 +146,13 @@ impl Plan {
             l3: [machine.l3_bytes, machine.l3_line_cycles],
             candidates: CANDIDATES.map(|algorithm| Candidate { algorithm, verdict: Ok(0.0) }),
             winograd: None,
-            paired: false,
+            terms_at_a_time: 1,
         };
         for i in 0..plan.candidates.len() {
             plan.candidates[i].verdict = plan.consider(plan.candidates[i].algorithm, options);
         }
         plan.algorithm = plan.choose(options.algorithm)?;
-        plan.paired = plan.has_pairs(plan.algorithm);
+        plan.terms_at_a_time = plan.terms_at_a_time(plan.algorithm);
         Ok(plan)
     }
 
@@ -268,13 +268,17 @@ impl Plan {
         Packing { groups, columns, panel }
     }
 
-    /// Whether the last panel of weights packed so has pairs of terms. All stretches of terms are whole taps then.
-    fn has_pairs(&self, algorithm: Algorithm) -> bool {
+    /// Terms that the last panel of weights packed so takes at a time. All stretches of terms are whole taps then.
+    fn terms_at_a_time(&self, algorithm: Algorithm) -> usize {
         let p = &self.problem;
-        matches!(algorithm, Algorithm::Pointwise | Algorithm::Implicit | Algorithm::Band)
-            && p.inputs_per_group().is_multiple_of(2)
-            && self.blocking.depth > 1
-            && has_pairs(p.outputs_per_group(), self.register_tile.columns)
+        match algorithm {
+            Algorithm::Pointwise | Algorithm::Implicit | Algorithm::Band => {
+                let most = terms_at_a_time(p.outputs_per_group(), self.register_tile.columns, p.inputs_per_group());
+                // They are in one block.
+                most.min(1 << self.blocking.depth.max(1).ilog2())
+            }
+            _ => 1,
+        }
     }
 
     /// Elements of a vector.

@@ -36,7 +36,7 @@ impl<T: Element> Op<T> for Batch<'_, T> {
             return;
         }
         let (square, panel_len) = (is_square::<S, T>(n, k), k * 2 * S::LANES);
-        let most = most_rows::<S, T>(n, square, false);
+        let most = most_rows::<S, T>(n, square, 1);
         // All rows use a product's B, and fetch the next one's meanwhile, each its share.
         let share = steps[1].div_ceil(a_at.len());
         let parts = even_strips(a_at.len(), most).map(|(height, m)| {
@@ -56,11 +56,11 @@ impl<T: Element> Op<T> for Batch<'_, T> {
                 let (a_at, segments) = (&a_at[row..row + m], &[Segment { len: k, a: 0, b: 0 }]);
                 let ahead = Ahead { b: next, at: 0, step };
                 let (start, finish) = (Start::Zero, &Finish::NOTHING);
-                let (column, panels, paired) = (0, panels_at_a_time(height, square), false);
+                let (column, panels, by) = (0, panels_at_a_time(height, square), 1);
                 let mut strips_of_part = Strips {
                     height,
                     panels,
-                    paired,
+                    by,
                     a,
                     a_at,
                     segments,

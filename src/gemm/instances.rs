@@ -76,7 +76,7 @@ impl<T: Element> MicroKernel<T> {
                 group: self.columns.div_ceil(nr),
                 c: &mut Rows::new(&mut self.c, &self.c_at, self.columns),
                 n: self.columns,
-                paired: false,
+                by: 1,
                 start: Start::Zero,
                 finish: &Finish::NOTHING,
             },

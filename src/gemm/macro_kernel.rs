@@ -45,8 +45,8 @@ pub struct Gemm<'a, 'c, T> {
     pub(crate) group: usize,
     pub(crate) c: &'a mut Rows<'c, T>,
     pub(crate) n: usize,
-    /// Whether the last panel of B has pairs of terms: see [`pair`](super::pair).
-    pub(crate) paired: bool,
+    /// Terms that the last panel of B takes at a time: see [`fold`](super::fold).
+    pub(crate) by: usize,
     pub(crate) start: Start<'a, T>,
     pub(crate) finish: &'a Finish<'a, T>,
 }
@@ -56,10 +56,10 @@ impl<T: Element> Op<T> for Gemm<'_, '_, T> {
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, s: S) {
-        let Gemm { a, a_at, classes, b, panel_len, c, paired, start, finish, .. } = self;
+        let Gemm { a, a_at, classes, b, panel_len, c, by, start, finish, .. } = self;
         let nr = 2 * S::LANES;
         let square = is_square::<S, T>(self.n, panel_len / nr);
-        let most = most_rows::<S, T>(self.n, square, paired).min(self.most_rows).max(1);
+        let most = most_rows::<S, T>(self.n, square, by).min(self.most_rows).max(1);
         let panels = self.n.div_ceil(nr);
         // Groups of even size.
         let group = if a_at.len() < FEW_ROWS { panels } else { self.group };
@@ -99,7 +99,7 @@ impl<T: Element> Op<T> for Gemm<'_, '_, T> {
                             &mut Strips {
                                 height,
                                 panels,
-                                paired,
+                                by,
                                 a,
                                 a_at,
                                 segments,
@@ -160,7 +160,7 @@ impl<T: Element> Op<T> for Activate<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::super::strips::FEW_TERMS;
-    use super::super::{has_pairs, pack, packed_len, pair};
+    use super::super::{fold, pack, packed_len, terms_at_a_time};
     use super::*;
     use crate::simd::Level;
     use alloc::vec;
@@ -178,8 +178,10 @@ mod tests {
             for n in (1..=nr).chain([nr + 1, 2 * nr, 2 * nr + 3]) {
                 // A row alone has its sums in chains, if it has enough terms; two panels are taken at a time, if sums have few.
                 let more = if m == 1 { &[64, 131, 132][..] } else { &[FEW_TERMS + 1][..usize::from(n == 2 * nr)] };
-                for (&k, paired) in [0, 1, 7, 8].iter().chain(more).flat_map(|k| [(k, false), (k, true)]) {
-                    if paired && !(has_pairs(n, nr) && k.is_multiple_of(2)) {
+                // As many terms at a time as the columns and the number of terms allow, and fewer.
+                let all = [0, 1, 6, 7, 8, 16].iter().chain(more);
+                for (&k, by) in all.flat_map(|k| [1, 2, 4, 8, 16].map(|by| (k, by))) {
+                    if by > terms_at_a_time(n, nr, k.max(16 * usize::from(k == 0))) {
                         continue;
                     }
                     let a = integers::<T>(3 * m + 12 + k, m);
@@ -187,8 +189,8 @@ mod tests {
                     let (b, bias) = (integers::<T>(k * n, n), integers::<T>(n, 5));
                     let mut panels = vec![T::from_f64(f64::NAN); packed_len(k, n, nr).unwrap()];
                     pack(k, n, nr, &mut panels, |i, j, row| row.copy_from_slice(&b[i * n + j..][..row.len()]));
-                    if paired {
-                        pair(k, n, nr, &mut panels);
+                    if by > 1 {
+                        fold(k, n, nr, by, &mut panels);
                     }
                     let ldc = n + 2;
                     let before = integers::<T>(m * ldc, 9);
@@ -207,7 +209,7 @@ mod tests {
                                 group: 2,
                                 c: &mut Rows::new(&mut c, &c_at, n),
                                 n,
-                                paired,
+                                by,
                                 start,
                                 finish: &Finish::NOTHING,
                             },

@@ -7,7 +7,7 @@
 //! The terms of a sum come in segments: stretches that are contiguous in every row of A, times as many rows of B. So an
 //! image is read in place, and a tap that lies in the padding is a segment less.
 
-use super::pairs::{ALL, LAST, NONE, add_pairs};
+use super::folds::{self, ALL, LAST, NONE, add_folded};
 use super::row::add_row;
 use super::strips::Strips;
 use crate::activation::Bounds;
@@ -45,12 +45,12 @@ const LINE: usize = 64;
 const SOON: usize = 16;
 
 /// Strips of `ROWS` rows and `VECTORS` vectors.
-pub(super) struct Tiles<'s, 'a, 'c, T, const ROWS: usize, const VECTORS: usize, const PAIRS: u8>(
+pub(super) struct Tiles<'s, 'a, 'c, T, const ROWS: usize, const VECTORS: usize, const FOLDED: u8>(
     pub &'s mut Strips<'a, 'c, T>,
 );
 
-impl<T: Element, const ROWS: usize, const VECTORS: usize, const PAIRS: u8> Op<T>
-    for Tiles<'_, '_, '_, T, ROWS, VECTORS, PAIRS>
+impl<T: Element, const ROWS: usize, const VECTORS: usize, const FOLDED: u8> Op<T>
+    for Tiles<'_, '_, '_, T, ROWS, VECTORS, FOLDED>
 {
     type Out = ();
 
@@ -81,19 +81,19 @@ impl<T: Element, const ROWS: usize, const VECTORS: usize, const PAIRS: u8> Op<T>
                 unrolled!(i in 0..ROWS, { acc[i] = load(s, c.row(i), whole); });
             }
             let panels = &t.b[first / nr * t.panel_len..];
-            // Pairs of terms are added to each other, and to what they start from, when all are there.
+            // Folded sums are added to each other, and to what they start from, when all terms are there.
             let starts = acc;
-            if PAIRS != NONE && ROWS > 1 {
+            if FOLDED != NONE && ROWS > 1 {
                 unrolled!(i in 0..ROWS, {
                     unrolled!(v in 0..VECTORS, {
-                        if PAIRS == ALL || v + 1 == VECTORS {
+                        if FOLDED == ALL || v + 1 == VECTORS {
                             acc[i][v] = s.splat(T::ZERO);
                         }
                     });
                 });
             }
             let segments = if ROWS == 1 {
-                acc[0] = add_row::<T, S, VECTORS, PAIRS>(s, acc[0], t.segments, t.a, t.a_at[i], panels);
+                acc[0] = add_row::<T, S, VECTORS, FOLDED>(s, acc[0], t.segments, (t.a, t.a_at[i]), panels, t.by);
                 &[]
             } else {
                 t.segments
@@ -104,17 +104,42 @@ impl<T: Element, const ROWS: usize, const VECTORS: usize, const PAIRS: u8> Op<T>
                 let len = segment.len;
                 let a: [&[T]; ROWS] = rows.read(i * ROWS, segment.a, len);
                 let from = segment.b * nr;
-                if PAIRS != NONE {
+                // A single vector, so many terms at a time.
+                macro_rules! folded {
+                    ($($by:literal),*) => {
+                        match t.by {
+                            $($by if const { $by <= S::LANES } => {
+                                let b = &panels[segment.b / $by * lanes..][..len / $by * lanes];
+                                let a: [&[[T; $by]]; ROWS] = from_fn(|i| &a[i].as_chunks().0[..len / $by]);
+                                for (k, b) in (0..len / $by).zip(b.chunks_exact(lanes)) {
+                                    s.prefetch(ahead.wrapping_add(ahead_at));
+                                    ahead_at += $by * step;
+                                    let b = s.load(b);
+                                    unrolled!(i in 0..ROWS, { acc[i][0] = s.mul_add(s.cycle(&a[i][k]), b, acc[i][0]); });
+                                }
+                            })*
+                            by => unreachable!("{by} terms at a time"),
+                        }
+                    };
+                }
+                if FOLDED == LAST && VECTORS == 1 {
+                    assert!(len.is_multiple_of(t.by), "terms of which some are left");
+                    folded!(2, 4, 8, 16);
+                } else if FOLDED != NONE {
                     assert!(len.is_multiple_of(2), "pairs of terms");
-                    let next = if PAIRS == LAST && VECTORS == 3 { t.panel_len } else { 0 };
-                    let (b, last) = (&panels[from..][..len * nr], &panels[next + from..][..len * nr]);
+                    let b = &panels[from..][..len * nr];
+                    let last = match FOLDED {
+                        LAST => &panels[t.panel_len + segment.b / 2 * lanes..][..len / 2 * lanes],
+                        _ => b,
+                    };
                     let a: [&[[T; 2]]; ROWS] = from_fn(|i| &a[i].as_chunks().0[..len / 2]);
-                    for ((k, b), last) in (0..len / 2).zip(b.chunks_exact(2 * nr)).zip(last.chunks_exact(2 * nr)) {
+                    let last = last.chunks_exact(folds::step(FOLDED, lanes));
+                    for ((k, b), last) in (0..len / 2).zip(b.chunks_exact(2 * nr)).zip(last) {
                         // Terms by themselves: all vectors but the last one.
                         unrolled!(@ half, 2, {
                             s.prefetch(ahead.wrapping_add(ahead_at));
                             ahead_at += step;
-                            if PAIRS == LAST && VECTORS > 1 {
+                            if FOLDED == LAST {
                                 let b: [S::V; VECTORS] = from_fn(|v| s.load(&b[half * nr + v.min(1) * lanes..]));
                                 unrolled!(i in 0..ROWS, {
                                     let a = s.splat(a[i][k][half]);
@@ -122,10 +147,10 @@ impl<T: Element, const ROWS: usize, const VECTORS: usize, const PAIRS: u8> Op<T>
                                 });
                             }
                         }, 0 1);
-                        let first = if PAIRS == ALL { 0 } else { VECTORS - 1 };
+                        let first = if FOLDED == ALL { 0 } else { VECTORS - 1 };
                         let b: [S::V; VECTORS] = from_fn(|v| s.load(&last[v.saturating_sub(first) * lanes..]));
                         unrolled!(i in 0..ROWS, {
-                            let a = s.splat_pair(&a[i][k]);
+                            let a = s.cycle(&a[i][k]);
                             unrolled!(v in 0..VECTORS, {
                                 if v >= first {
                                     acc[i][v] = s.mul_add(a, b[v], acc[i][v]);
@@ -174,8 +199,8 @@ impl<T: Element, const ROWS: usize, const VECTORS: usize, const PAIRS: u8> Op<T>
                     }
                 }
             }
-            if PAIRS != NONE && ROWS > 1 {
-                unrolled!(i in 0..ROWS, { acc[i] = add_pairs::<T, S, VECTORS, PAIRS>(s, starts[i], acc[i]); });
+            if FOLDED != NONE && ROWS > 1 {
+                unrolled!(i in 0..ROWS, { acc[i] = add_folded::<T, S, VECTORS, FOLDED>(s, t.by, starts[i], acc[i]); });
             }
             if let Some((data, starts)) = t.finish.addend {
                 unrolled!(i in 0..ROWS, {

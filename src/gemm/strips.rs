@@ -2,8 +2,8 @@
 
 use super::blocking::{narrow_rows, rows, square_rows, wide_rows};
 use super::finish::Finish;
+use super::folds::{ALL, LAST, LEAST_LANES, NONE};
 use super::micro_kernel::{Segment, Start, Tiles};
-use super::pairs::{ALL, LAST, LEAST_LANES, NONE};
 use crate::element::Element;
 use crate::simd::Simd;
 use crate::tiles::Rows;
@@ -26,13 +26,13 @@ pub(super) fn is_square<S: Simd<T>, T: Element>(n: usize, k: usize) -> bool {
 }
 
 /// The most rows of a strip of `n` columns.
-pub(super) fn most_rows<S: Simd<T>, T: Element>(n: usize, is_square: bool, paired: bool) -> usize {
+pub(super) fn most_rows<S: Simd<T>, T: Element>(n: usize, is_square: bool, by: usize) -> usize {
     let (nr, most) = (2 * S::LANES, rows(S::REGISTERS));
     match n {
         _ if is_square => square_rows(most),
         n if n <= S::LANES => narrow_rows(most),
-        // Three vectors of pairs.
-        n if paired && n % nr > S::LANES => wide_rows(most),
+        // Three vectors, folded in two.
+        n if by > 1 && n % nr > S::LANES => wide_rows(most),
         // The last three vectors fit into one tile, and there are not many before them.
         n if n > nr && n < 3 * nr && (1..=S::LANES).contains(&(n % nr)) => wide_rows(most),
         _ => most,
@@ -44,8 +44,8 @@ pub(super) struct Strips<'a, 'c, T> {
     /// Rows of a strip, and panels that it takes at a time.
     pub height: usize,
     pub panels: usize,
-    /// Whether the last panel of B has pairs of terms.
-    pub paired: bool,
+    /// Terms that the last panel of B takes at a time; it is folded if that is more than one.
+    pub by: usize,
     pub a: &'a [T],
     /// Where the rows start in `a`, modulo the size of the address space: whole strips.
     pub a_at: &'a [usize],
@@ -93,13 +93,13 @@ pub(super) fn strips<T: Element, S: Simd<T>>(s: S, t: &mut Strips<T>) {
             }
         };
     }
-    macro_rules! paired_tiles {
-        ($pairs:ident, $vectors:literal: $($rows:literal),*) => {
+    macro_rules! folded_tiles {
+        ($folded:ident, $vectors:literal: $($rows:literal),*) => {
             match t.height {
                 $($rows if const { S::LANES >= LEAST_LANES && is_tile($rows, $vectors, S::REGISTERS) } => {
-                    s.call(Tiles::<T, $rows, $vectors, $pairs>(t))
+                    s.call(Tiles::<T, $rows, $vectors, $folded>(t))
                 })*
-                rows => unreachable!("a strip of {rows} rows and {} vectors with pairs", $vectors),
+                rows => unreachable!("a strip of {rows} rows and {} vectors, folded", $vectors),
             }
         };
     }
@@ -119,7 +119,7 @@ pub(super) fn strips<T: Element, S: Simd<T>>(s: S, t: &mut Strips<T>) {
     let joins = narrow > 0 && rest > nr && (4..=wide_rows(rows(S::REGISTERS))).contains(&t.height);
     let last = match rest % nr {
         _ if joins => nr + narrow,
-        tail if t.paired => tail,
+        tail if t.by > 1 => tail,
         _ => narrow,
     };
     if rest > last {
@@ -127,12 +127,12 @@ pub(super) fn strips<T: Element, S: Simd<T>>(s: S, t: &mut Strips<T>) {
         tiles!(2: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14);
         t.advance(nr, last);
     }
-    match (joins, t.paired) {
+    match (joins, t.by > 1) {
         _ if t.n == 0 => {}
-        (true, true) => paired_tiles!(LAST, 3: 4, 5, 6, 7, 8, 9),
+        (true, true) => folded_tiles!(LAST, 3: 4, 5, 6, 7, 8, 9),
         (true, false) => tiles!(3: 4, 5, 6, 7, 8, 9),
-        (false, true) if t.n > S::LANES => paired_tiles!(ALL, 3: 1, 2, 3, 4, 5, 6, 7, 8, 9),
-        (false, true) => paired_tiles!(LAST, 1: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14),
+        (false, true) if t.n > S::LANES => folded_tiles!(ALL, 3: 1, 2, 3, 4, 5, 6, 7, 8, 9),
+        (false, true) => folded_tiles!(LAST, 1: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14),
         (false, false) => tiles!(1: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14),
     }
 }

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)] // intrinsics
 
 use super::{Op, Simd};
+use crate::element::Element;
 use core::arch::x86_64::*;
 
 #[derive(Clone, Copy)]
@@ -63,24 +64,21 @@ fn quotients<const LANES: usize>(_: Avx2, times: usize, phase: usize) -> __m256i
     }
 }
 
-/// Two elements, over and over.
-///
-/// # Safety
-/// They can be read, and the processor has AVX2.
+/// Elements that are a power of two of bytes together, 4 at least and 32 at most, over and over.
 #[inline(always)]
-unsafe fn broadcast_f32x2(x: *const f64) -> __m256 {
-    // SAFETY: the caller says so.
-    unsafe { _mm256_castpd_ps(_mm256_set1_pd(x.read_unaligned())) }
-}
-
-/// As [`broadcast_f32x2`].
-///
-/// # Safety
-/// As there.
-#[inline(always)]
-unsafe fn broadcast_f64x2(x: *const f64) -> __m256d {
-    // SAFETY: the caller says so.
-    unsafe { _mm256_castsi256_pd(_mm256_broadcastsi128_si256(_mm_loadu_si128(x.cast()))) }
+fn over_and_over<T: Element, const N: usize>(_: Avx2, x: &[T; N]) -> __m256i {
+    let x = x.as_ptr();
+    // SAFETY: an `Avx2` is made only where detection found avx2; as many bytes are read as the array has.
+    unsafe {
+        let singles = match size_of::<[T; N]>() {
+            4 => _mm256_set1_ps(x.cast::<f32>().read_unaligned()),
+            8 => _mm256_castpd_ps(_mm256_set1_pd(x.cast::<f64>().read_unaligned())),
+            16 => _mm256_castsi256_ps(_mm256_broadcastsi128_si256(_mm_loadu_si128(x.cast()))),
+            32 => _mm256_loadu_ps(x.cast()),
+            bytes => unreachable!("{bytes} bytes in a vector"),
+        };
+        _mm256_castps_si256(singles)
+    }
 }
 
 #[rustfmt::skip] // a table: one operation a line
@@ -88,9 +86,9 @@ macro_rules! avx2 {
     ($t:ty, $v:ty, $lanes:literal, splat: $splat:ident, load: $load:ident, store: $store:ident, maskload: $maskload:ident,
      maskstore: $maskstore:ident, add: $add:ident, sub: $sub:ident, mul: $mul:ident, div: $div:ident, mul_add: $mul_add:ident,
      max: $max:ident, min: $min:ident, cmp: $cmp:ident, or: $or:ident, blend: $blend:ident, movemask: $movemask:ident,
-     splat_pair: $splat_pair:ident, hadd: $hadd:ident, to_int: $to_int:ident, shift: $shift:ident, $mantissa:literal, from_int: $from_int:ident) => {
+     hadd: $hadd:ident, to_int: $to_int:ident, shift: $shift:ident, $mantissa:literal, from_int: $from_int:ident) => {
         // SAFETY, of every block here: an `Avx2` is made only where detection found avx2 and fma; a load or store stays in
-        // the slice that the line before has cut or masked for it, or is one of two elements, in an array of so many.
+        // the slice that the line before has cut or masked for it.
         #[allow(clippy::undocumented_unsafe_blocks)]
         impl Simd<$t> for Avx2 {
             type V = $v;
@@ -150,7 +148,7 @@ macro_rules! avx2 {
                 }
                 unsafe { $from_int(_mm256_permutevar8x32_epi32($to_int(v), places)) }
             }
-            #[inline(always)] fn splat_pair(self, x: &[$t; 2]) -> $v { unsafe { $splat_pair(x.as_ptr().cast()) } }
+            #[inline(always)] fn cycle<const N: usize>(self, x: &[$t; N]) -> $v { unsafe { $from_int(over_and_over(self, x)) } }
             #[inline(always)]
             fn add_pairs(self, a: $v, b: $v) -> $v {
                 // The instruction gives the sums of both lower halves, then those of both upper ones.
@@ -169,10 +167,10 @@ macro_rules! avx2 {
 avx2!(f32, __m256, 8, splat: _mm256_set1_ps, load: _mm256_loadu_ps, store: _mm256_storeu_ps, maskload: _mm256_maskload_ps,
       maskstore: _mm256_maskstore_ps, add: _mm256_add_ps, sub: _mm256_sub_ps, mul: _mm256_mul_ps, div: _mm256_div_ps,
       mul_add: _mm256_fmadd_ps, max: _mm256_max_ps, min: _mm256_min_ps, cmp: _mm256_cmp_ps, or: _mm256_or_ps, blend: _mm256_blendv_ps,
-      movemask: _mm256_movemask_ps, splat_pair: broadcast_f32x2, hadd: _mm256_hadd_ps, to_int: _mm256_castps_si256, shift: _mm256_slli_epi32, 23,
+      movemask: _mm256_movemask_ps, hadd: _mm256_hadd_ps, to_int: _mm256_castps_si256, shift: _mm256_slli_epi32, 23,
       from_int: _mm256_castsi256_ps);
 avx2!(f64, __m256d, 4, splat: _mm256_set1_pd, load: _mm256_loadu_pd, store: _mm256_storeu_pd, maskload: _mm256_maskload_pd,
       maskstore: _mm256_maskstore_pd, add: _mm256_add_pd, sub: _mm256_sub_pd, mul: _mm256_mul_pd, div: _mm256_div_pd,
       mul_add: _mm256_fmadd_pd, max: _mm256_max_pd, min: _mm256_min_pd, cmp: _mm256_cmp_pd, or: _mm256_or_pd, blend: _mm256_blendv_pd,
-      movemask: _mm256_movemask_pd, splat_pair: broadcast_f64x2, hadd: _mm256_hadd_pd, to_int: _mm256_castpd_si256, shift: _mm256_slli_epi64, 52,
+      movemask: _mm256_movemask_pd, hadd: _mm256_hadd_pd, to_int: _mm256_castpd_si256, shift: _mm256_slli_epi64, 52,
       from_int: _mm256_castsi256_pd);

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)] // intrinsics
 
 use super::{Op, Simd};
+use crate::element::Element;
 use core::arch::x86_64::*;
 
 #[derive(Clone, Copy)]
@@ -76,24 +77,22 @@ fn every_second<const LANES: usize>(_: Avx512, first: i32) -> __m512i {
     }
 }
 
-/// Two elements, over and over.
-///
-/// # Safety
-/// They can be read, and the processor has AVX-512.
+/// Elements that are a power of two of bytes together, 4 at least and 64 at most, over and over.
 #[inline(always)]
-unsafe fn broadcast_f32x2(x: *const f64) -> __m512 {
-    // SAFETY: the caller says so.
-    unsafe { _mm512_castpd_ps(_mm512_set1_pd(x.read_unaligned())) }
-}
-
-/// As [`broadcast_f32x2`].
-///
-/// # Safety
-/// As there.
-#[inline(always)]
-unsafe fn broadcast_f64x2(x: *const f32) -> __m512d {
-    // SAFETY: the caller says so.
-    unsafe { _mm512_castps_pd(_mm512_broadcast_f32x4(_mm_loadu_ps(x))) }
+fn over_and_over<T: Element, const N: usize>(_: Avx512, x: &[T; N]) -> __m512i {
+    let x = x.as_ptr();
+    // SAFETY: an `Avx512` is made only where detection found avx512f; as many bytes are read as the array has.
+    unsafe {
+        let singles = match size_of::<[T; N]>() {
+            4 => _mm512_set1_ps(x.cast::<f32>().read_unaligned()),
+            8 => _mm512_castpd_ps(_mm512_set1_pd(x.cast::<f64>().read_unaligned())),
+            16 => _mm512_broadcast_f32x4(_mm_loadu_ps(x.cast())),
+            32 => _mm512_castpd_ps(_mm512_broadcast_f64x4(_mm256_loadu_pd(x.cast()))),
+            64 => _mm512_loadu_ps(x.cast()),
+            bytes => unreachable!("{bytes} bytes in a vector"),
+        };
+        _mm512_castps_si512(singles)
+    }
 }
 
 #[rustfmt::skip] // a table: one operation a line
@@ -101,9 +100,9 @@ macro_rules! avx512 {
     ($t:ty, $v:ty, $lanes:literal, $mask:ty, splat: $splat:ident, load: $load:ident, store: $store:ident, maskload: $maskload:ident,
      maskstore: $maskstore:ident, add: $add:ident, sub: $sub:ident, mul: $mul:ident, div: $div:ident, mul_add: $mul_add:ident,
      max: $max:ident, min: $min:ident, cmp: $cmp:ident, blend: $blend:ident,
-     splat_pair: $splat_pair:ident, permute: $permute:ident, to_int: $to_int:ident, shift: $shift:ident, $mantissa:literal, from_int: $from_int:ident) => {
+     permute: $permute:ident, to_int: $to_int:ident, shift: $shift:ident, $mantissa:literal, from_int: $from_int:ident) => {
         // SAFETY, of every block here: an `Avx512` is made only where detection found avx512f; a load or store stays in the
-        // slice that the line before has cut or masked for it, or is one of two elements, in an array of so many.
+        // slice that the line before has cut or masked for it.
         #[allow(clippy::undocumented_unsafe_blocks)]
         impl Simd<$t> for Avx512 {
             type V = $v;
@@ -159,7 +158,7 @@ macro_rules! avx512 {
                 let places = places::<$lanes>(self, width, i);
                 unsafe { $from_int(_mm512_permutexvar_epi32(places, $to_int(v))) }
             }
-            #[inline(always)] fn splat_pair(self, x: &[$t; 2]) -> $v { unsafe { $splat_pair(x.as_ptr().cast()) } }
+            #[inline(always)] fn cycle<const N: usize>(self, x: &[$t; N]) -> $v { unsafe { $from_int(over_and_over(self, x)) } }
             #[inline(always)]
             fn add_pairs(self, a: $v, b: $v) -> $v {
                 let lanes = [0, 1].map(|first| every_second::<$lanes>(self, first));
@@ -178,10 +177,10 @@ macro_rules! avx512 {
 avx512!(f32, __m512, 16, __mmask16, splat: _mm512_set1_ps, load: _mm512_loadu_ps, store: _mm512_storeu_ps,
         maskload: _mm512_maskz_loadu_ps, maskstore: _mm512_mask_storeu_ps, add: _mm512_add_ps, sub: _mm512_sub_ps,
         mul: _mm512_mul_ps, div: _mm512_div_ps, mul_add: _mm512_fmadd_ps, max: _mm512_max_ps, min: _mm512_min_ps,
-        cmp: _mm512_cmp_ps_mask, blend: _mm512_mask_mov_ps, splat_pair: broadcast_f32x2, permute: _mm512_permutex2var_ps, to_int: _mm512_castps_si512, shift: _mm512_slli_epi32, 23,
+        cmp: _mm512_cmp_ps_mask, blend: _mm512_mask_mov_ps, permute: _mm512_permutex2var_ps, to_int: _mm512_castps_si512, shift: _mm512_slli_epi32, 23,
         from_int: _mm512_castsi512_ps);
 avx512!(f64, __m512d, 8, __mmask8, splat: _mm512_set1_pd, load: _mm512_loadu_pd, store: _mm512_storeu_pd,
         maskload: _mm512_maskz_loadu_pd, maskstore: _mm512_mask_storeu_pd, add: _mm512_add_pd, sub: _mm512_sub_pd,
         mul: _mm512_mul_pd, div: _mm512_div_pd, mul_add: _mm512_fmadd_pd, max: _mm512_max_pd, min: _mm512_min_pd,
-        cmp: _mm512_cmp_pd_mask, blend: _mm512_mask_mov_pd, splat_pair: broadcast_f64x2, permute: _mm512_permutex2var_pd, to_int: _mm512_castpd_si512, shift: _mm512_slli_epi64, 52,
+        cmp: _mm512_cmp_pd_mask, blend: _mm512_mask_mov_pd, permute: _mm512_permutex2var_pd, to_int: _mm512_castpd_si512, shift: _mm512_slli_epi64, 52,
         from_int: _mm512_castsi512_pd);

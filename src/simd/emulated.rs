@@ -49,7 +49,7 @@ impl<T: Element> Simd<T> for Emulated {
     #[inline(never)] fn select(self, m: [bool; L], a: [T; L], b: [T; L]) -> [T; L] { from_fn(|i| if m[i] { a[i] } else { b[i] }) }
     #[inline(never)] fn bits(self, m: [bool; L]) -> u32 { (0..L).map(|i| u32::from(m[i]) << i).sum() }
     #[inline(never)] fn spread(self, v: [T; L], width: usize, i: usize) -> [T; L] { from_fn(|l| v[l / width * width + i]) }
-    #[inline(never)] fn splat_pair(self, x: &[T; 2]) -> [T; L] { from_fn(|l| x[l % 2]) }
+    #[inline(never)] fn cycle<const N: usize>(self, x: &[T; N]) -> [T; L] { from_fn(|l| x[l % N]) }
     #[inline(never)] fn add_pairs(self, a: [T; L], b: [T; L]) -> [T; L] { let v = [a, b]; let v = v.as_flattened(); from_fn(|l| v[2 * l] + v[2 * l + 1]) }
     #[inline(never)] fn repeat(self, v: [T; L], times: usize, phase: usize) -> [T; L] { from_fn(|l| v[(phase + l) / times]) }
     #[inline(never)] fn exponent(self, x: [T; L]) -> [T; L] { from_fn(|i| Dispatch::exponent(x[i])) }

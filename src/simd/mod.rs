@@ -141,8 +141,8 @@ pub trait Simd<T>: Copy {
     fn exponent(self, x: Self::V) -> Self::V;
     /// Lane `i` of each run of `width` lanes, in all of them; `width` is a power of two that divides `LANES`, `i` below it.
     fn spread(self, v: Self::V, width: usize, i: usize) -> Self::V;
-    /// `x[0]` in even lanes, `x[1]` in odd ones.
-    fn splat_pair(self, x: &[T; 2]) -> Self::V;
+    /// `x[l % N]` in lane `l`; `N` is a power of two, `LANES` at most.
+    fn cycle<const N: usize>(self, x: &[T; N]) -> Self::V;
     /// The sums of the lanes `2 * i` and `2 * i + 1` of `a`, then those of `b`.
     fn add_pairs(self, a: Self::V, b: Self::V) -> Self::V;
     /// Lane `(phase + l) / times` in lane `l`: elements from one on, `times` of each, the first of which `phase` less. `times` is at
@@ -230,7 +230,41 @@ mod tests {
         }
     }
 
-    /// Two elements, over and over, and sums of neighbours.
+    /// Some elements, over and over.
+    struct Cycle;
+
+    impl Cycle {
+        fn of<T: Element, S: Simd<T>, const N: usize>(s: S) {
+            if N <= S::LANES {
+                let x: [T; N] = core::array::from_fn(|i| T::from_f64(i as f64));
+                let mut y = vec![T::ZERO; S::LANES];
+                s.store(s.cycle(&x), &mut y);
+                assert!((0..S::LANES).all(|l| y[l] == x[l % N]), "{N}: {y:?}");
+            }
+        }
+    }
+
+    impl<T: Element> Op<T> for Cycle {
+        type Out = ();
+        #[inline(always)]
+        fn run<S: Simd<T>>(self, s: S) {
+            Cycle::of::<T, S, 1>(s);
+            Cycle::of::<T, S, 2>(s);
+            Cycle::of::<T, S, 4>(s);
+            Cycle::of::<T, S, 8>(s);
+            Cycle::of::<T, S, 16>(s);
+        }
+    }
+
+    #[test]
+    fn elements_are_cycled() {
+        for level in Level::available() {
+            f32::at(level, Cycle);
+            f64::at(level, Cycle);
+        }
+    }
+
+    /// Sums of neighbours.
     struct Pairs;
 
     impl<T: Element> Op<T> for Pairs {
@@ -239,8 +273,6 @@ mod tests {
         fn run<S: Simd<T>>(self, s: S) {
             let x: Vec<T> = (0..2 * S::LANES).map(|l| T::from_f64((l * l) as f64)).collect();
             let mut y = vec![T::ZERO; S::LANES];
-            s.store(s.splat_pair(&[T::ONE, T::ZERO]), &mut y);
-            assert!((0..S::LANES).all(|l| (y[l] == T::ONE) == (l % 2 == 0)), "{y:?}");
             if S::LANES > 1 {
                 s.store(s.add_pairs(s.load(&x), s.load(&x[S::LANES..])), &mut y);
                 assert!((0..S::LANES).all(|l| y[l] == x[2 * l] + x[2 * l + 1]), "{y:?}");

@@ -39,7 +39,7 @@ macro_rules! portable {
             #[inline(always)] fn select(self, m: $v, a: $v, b: $v) -> $v { m.select(a, b) }
             #[inline(always)] fn bits(self, m: $v) -> u32 { m.to_bitmask() as u32 }
             #[inline(always)] fn spread(self, v: $v, width: usize, i: usize) -> $v { let v = v.to_array(); <$v>::new(core::array::from_fn(|l| v[l / width * width + i])) }
-            #[inline(always)] fn splat_pair(self, x: &[$t; 2]) -> $v { <$v>::new(core::array::from_fn(|l| x[l % 2])) }
+            #[inline(always)] fn cycle<const N: usize>(self, x: &[$t; N]) -> $v { <$v>::new(core::array::from_fn(|l| x[l % N])) }
             #[inline(always)] fn add_pairs(self, a: $v, b: $v) -> $v { let v = [a.to_array(), b.to_array()]; let v = v.as_flattened(); <$v>::new(core::array::from_fn(|l| v[2 * l] + v[2 * l + 1])) }
             #[inline(always)] fn repeat(self, v: $v, times: usize, phase: usize) -> $v { let v = v.to_array(); <$v>::new(core::array::from_fn(|l| v[(phase + l) / times])) }
             #[inline(always)] fn exponent(self, x: $v) -> $v { cast(cast::<$v, $bits>(x) << $mantissa) }

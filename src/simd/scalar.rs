@@ -32,7 +32,7 @@ impl<T: Element> Simd<T> for Scalar {
     #[inline(always)] fn select(self, m: bool, a: T, b: T) -> T { if m { a } else { b } }
     #[inline(always)] fn bits(self, m: bool) -> u32 { u32::from(m) }
     #[inline(always)] fn spread(self, v: T, _: usize, _: usize) -> T { v }
-    #[inline(always)] fn splat_pair(self, x: &[T; 2]) -> T { x[0] }
+    #[inline(always)] fn cycle<const N: usize>(self, x: &[T; N]) -> T { x[0] }
     #[inline(always)] fn add_pairs(self, a: T, _: T) -> T { a }
     #[inline(always)] fn repeat(self, v: T, _: usize, _: usize) -> T { v }
     #[inline(always)] fn exponent(self, x: T) -> T { Dispatch::exponent(x) }

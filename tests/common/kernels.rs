@@ -105,6 +105,7 @@ impl Setting {
             all.extend(self.conv("conv, 1x1", Conv2d::new(c, c + 1, [1, 1]).stride([1, 2]), algorithm));
             if algorithm == Algorithm::Pointwise {
                 all.extend(self.conv("conv, 1x1, every pixel", Conv2d::new(c, c + 1, [1, 1]), algorithm));
+                all.extend(self.conv("conv, 1x1, two outputs", Conv2d::new(c, 2, [1, 1]), algorithm));
             }
             all.extend(self.conv("conv, a channel a group", same(Conv2d::new(c, c, [3, 2])).groups(c), algorithm));
             all.extend(self.conv("conv, a channel to two", same(Conv2d::new(c, 2 * c, [3, 2])).groups(c), algorithm));

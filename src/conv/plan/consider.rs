@@ -34,8 +34,8 @@ impl Plan {
         // Each phase of a transposed convolution meets its share of the taps.
         let phases = p.phases(0) as f64 * p.phases(1) as f64;
         let (terms, outputs) = (p.terms() as f64 / phases, p.outputs_per_group());
-        // The last vector may take two terms at a time. One alone waits for its inputs anyway.
-        let saved = if self.has_pairs(algorithm) && outputs > self.lanes() { 0.5 } else { 0.0 };
+        // The last vector may take several terms at a time.
+        let saved = 1.0 - 1.0 / self.terms_at_a_time(algorithm) as f64;
         let multiply = terms * (outputs.div_ceil(self.lanes()) as f64 - saved);
         let copy = 20.0 * terms / lanes + 30.0 * p.taps() as f64;
         // A strip costs as much as two hundred operations and thirty for each segment, whatever its height; narrow levels do two
