@@ -188,6 +188,23 @@ fn plain(level: Level, channels: usize, kernel: usize, size: [usize; 2]) -> Case
 }
 
 #[test]
+fn dilated_kernels_slide_too() {
+    for (kernel, dilation) in [3, 5, 7].into_iter().flat_map(|k| [[2, 2], [1, 3], [3, 2]].map(|dilation| (k, dilation)))
+    {
+        for (level, pass) in levels().into_iter().flat_map(|level| PASSES.map(|pass| (level, pass))) {
+            for (channels, size) in [(5, [12, 13]), (33, [14, 12]), (16, [12, 9])] {
+                let mut case = plain(level, channels, kernel, size);
+                let pad = (kernel / 2) as isize;
+                case.layer.dilation = dilation;
+                case.layer.padding = [[pad * dilation[0] as isize, pad], [1, pad * dilation[1] as isize]];
+                (case.pass, case.y) = (pass, if channels == 33 { Layout::Slice } else { Layout::Nhwc });
+                case.check_both();
+            }
+        }
+    }
+}
+
+#[test]
 fn every_width_and_height() {
     let random = &mut Random(1);
     for (height, width) in (1..=6).flat_map(|h| (1..=10).map(move |w| (h, w))) {

@@ -1,44 +1,29 @@
 //! Slices along several lines, proven to lie in a buffer once instead of at every read.
 
-/// Slices of `len` elements at `count` places of each of `N` lines.
+/// Slices of `len` elements at `count` places of each of `N` lines, or of some of them.
 #[derive(Clone, Copy)]
 pub(crate) struct Tracks<'a, T, const N: usize> {
-    lines: [Track<'a, T>; N],
+    data: &'a [T],
+    starts: [Option<usize>; N],
+    step: isize,
     count: usize,
     len: usize,
 }
 
-#[derive(Clone, Copy)]
-struct Track<'a, T> {
-    data: &'a [T],
-    start: usize,
-    step: isize,
-}
-
 impl<'a, T: Copy, const N: usize> Tracks<'a, T, N> {
-    /// Lines that start in `data`, `step` from a place to the next; a line without a start is zeros at every place. Panics where
-    /// there are less than `len` zeros, or a slice would leave `data`. A step along lines of one place may be any number.
+    /// Lines that start in `data`, `step` from a place to the next; a line without a start is not there. Panics where a slice would leave
+    /// `data`. A step along lines of one place may be any number.
     #[inline(always)]
-    pub fn new(
-        data: &'a [T],
-        starts: [Option<usize>; N],
-        step: isize,
-        count: usize,
-        zeros: &'a [T],
-        len: usize,
-    ) -> Self {
+    pub fn new(data: &'a [T], starts: [Option<usize>; N], step: isize, count: usize, len: usize) -> Self {
         let last = count.saturating_sub(1);
         let reach =
             if last == 0 { Some(0) } else { isize::try_from(last).ok().and_then(|last| step.checked_mul(last)) };
         let reach = reach.expect("lines of any length");
-        assert!(len <= zeros.len(), "zeros are missing");
-        let lines = starts.map(|start| {
-            let Some(start) = start else { return Track { data: zeros, start: 0, step: 0 } };
+        for start in starts.into_iter().flatten() {
             let fits = |at: Option<usize>| at.and_then(|at| at.checked_add(len)).is_some_and(|end| end <= data.len());
             assert!(count == 0 || (fits(Some(start)) && fits(start.checked_add_signed(reach))), "beyond the slice");
-            Track { data, start, step }
-        });
-        Tracks { lines, count, len }
+        }
+        Tracks { data, starts, step, count, len }
     }
 
     /// Elements of a slice.
@@ -50,11 +35,8 @@ impl<'a, T: Copy, const N: usize> Tracks<'a, T, N> {
     #[inline(always)]
     pub fn part(&self, i: usize, count: usize) -> Self {
         assert!(i <= self.count && count <= self.count - i, "beyond the line");
-        let lines = self.lines.map(|line| {
-            let start = line.start.wrapping_add_signed(line.step.wrapping_mul(i as isize));
-            Track { start, ..line }
-        });
-        Tracks { lines, count, len: self.len }
+        let reach = self.step.wrapping_mul(i as isize);
+        Tracks { starts: self.starts.map(|start| start.map(|start| start.wrapping_add_signed(reach))), count, ..*self }
     }
 
     /// `len` elements of all slices, from `c` on, from place to place.
@@ -77,7 +59,9 @@ mod proven {
     /// A place of each line of some [`Tracks`], and those behind it.
     pub(crate) struct Walk<'a, T, const N: usize> {
         slices: [*const T; N],
-        steps: [isize; N],
+        /// A bit for each line that is there.
+        lines: u32,
+        step: isize,
         left: usize,
         len: usize,
         data: PhantomData<&'a [T]>,
@@ -86,8 +70,17 @@ mod proven {
     impl<'a, T: Copy, const N: usize> Walk<'a, T, N> {
         #[inline(always)]
         pub(super) fn new(tracks: &Tracks<'a, T, N>, c: usize, len: usize) -> Self {
-            let slices = tracks.lines.map(|line| line.data.as_ptr().wrapping_add(line.start).wrapping_add(c));
-            Walk { slices, steps: tracks.lines.map(|line| line.step), left: tracks.count, len, data: PhantomData }
+            const { assert!(N <= 32, "as many bits") };
+            let slices =
+                tracks.starts.map(|start| tracks.data.as_ptr().wrapping_add(start.unwrap_or(0)).wrapping_add(c));
+            let lines = (0..N).filter(|&line| tracks.starts[line].is_some()).fold(0, |lines, line| lines | 1 << line);
+            Walk { slices, lines, step: tracks.step, left: tracks.count, len, data: PhantomData }
+        }
+
+        /// Whether a line is there.
+        #[inline(always)]
+        pub fn has(&self, line: usize) -> bool {
+            line < N && self.lines & (1 << line) != 0
         }
 
         /// Places that are left, this one included.
@@ -98,11 +91,11 @@ mod proven {
         /// The slice of a line at this place.
         #[inline(always)]
         pub fn get(&self, line: usize) -> &'a [T] {
+            assert!(self.has(line), "a line that is not there");
             assert!(self.left > 0, "beyond the line");
             // SAFETY: a place of a line is left, so this is one (`Tracks::part` gives places of the same lines, and `advance` goes
             // from one to the next). `Tracks::new` has seen that the slices at both ends of the line lie in the data, so
-            // those between them do, and `Tracks::walk` that this is a part of one. A line of zeros has one place, and as
-            // many zeros as a slice has elements.
+            // those between them do, and `Tracks::walk` that this is a part of one.
             unsafe { core::slice::from_raw_parts(self.slices[line], self.len) }
         }
 
@@ -112,7 +105,7 @@ mod proven {
             assert!(self.left > 0, "beyond the line");
             self.left -= 1;
             for line in 0..N {
-                self.slices[line] = self.slices[line].wrapping_offset(self.steps[line]);
+                self.slices[line] = self.slices[line].wrapping_offset(self.step);
             }
         }
     }
@@ -141,9 +134,14 @@ mod checked {
             self.tracks.count
         }
 
+        pub fn has(&self, line: usize) -> bool {
+            self.tracks.starts.get(line).is_some_and(Option::is_some)
+        }
+
         pub fn get(&self, line: usize) -> &'a [T] {
             assert!(self.left() > 0, "beyond the line");
-            &self.tracks.lines[line].data[self.tracks.lines[line].start..][self.c..][..self.len]
+            let start = self.tracks.starts[line].expect("a line that is there");
+            &self.tracks.data[start..][self.c..][..self.len]
         }
 
         pub fn advance(&mut self) {
@@ -167,25 +165,25 @@ mod tests {
 
     #[test]
     fn reads_what_a_slice_has_there() {
-        let (data, zeros): (Vec<usize>, _) = ((0..40).collect(), [0; 4]);
-        let tracks = Tracks::new(&data, [Some(1), None, Some(16)], 10, 3, &zeros, 4);
+        let data: Vec<usize> = (0..40).collect();
+        let tracks = Tracks::new(&data, [Some(1), None, Some(16)], 10, 3, 4);
         assert_eq!((tracks.count, tracks.len()), (3, 4));
         assert_eq!(get(&tracks, 0, 2), &data[21..25]);
-        assert_eq!(get(&tracks, 1, 2), &zeros);
+        assert_eq!([0, 1, 2, 3].map(|line| tracks.walk(0, 1).has(line)), [true, false, true, false]);
         assert_eq!(get(&tracks, 2, 2), &data[36..]);
         assert_eq!(get(&tracks.part(1, 2), 2, 1), &data[36..]);
         assert_eq!(tracks.walk(1, 2).get(2), &data[17..19]);
         assert_eq!(tracks.part(3, 0).count, 0);
-        let back = Tracks::new(&data, [Some(36), Some(18)], -9, 3, &zeros, 4);
+        let back = Tracks::new(&data, [Some(36), Some(18)], -9, 3, 4);
         assert_eq!((get(&back, 0, 2), get(&back, 1, 2)), (&data[18..22], &data[..4]));
-        assert_eq!(get(&Tracks::new(&data, [Some(36)], isize::MAX, 1, &zeros, 4), 0, 0), &data[36..]);
-        assert_eq!(Tracks::new(&data, [Some(99)], 1, 0, &zeros, 4).count, 0);
+        assert_eq!(get(&Tracks::new(&data, [Some(36)], isize::MAX, 1, 4), 0, 0), &data[36..]);
+        assert_eq!(Tracks::new(&data, [Some(99)], 1, 0, 4).count, 0);
     }
 
     #[test]
     #[cfg(feature = "std")]
     fn refuses_what_leaves_the_slice() {
-        let (data, zeros) = ([0; 40], [0; 4]);
+        let data = [0; 40];
         let fails = |f: &dyn Fn() -> usize| std::panic::catch_unwind(core::panic::AssertUnwindSafe(f)).is_err();
         for (start, step, count, len) in [
             (17, 10, 3, 4),
@@ -194,15 +192,15 @@ mod tests {
             (usize::MAX, 1, 1, 4),
             (0, isize::MAX, 3, 4),
             (0, 1, usize::MAX, 4),
-            (0, 1, 1, 5),
         ] {
-            let new = || Tracks::new(&data, [Some(0), Some(start)], step, count, &zeros, len);
+            let new = || Tracks::new(&data, [Some(0), Some(start)], step, count, len);
             assert!(fails(&|| new().len()), "{start} {step} {count} {len}");
         }
-        let tracks = Tracks::new(&data, [Some(0), None], 10, 3, &zeros, 4);
+        let tracks = Tracks::new(&data, [Some(0), None], 10, 3, 4);
         assert!(fails(&|| tracks.part(2, 2).len()));
         assert!(fails(&|| get(&tracks.part(1, 2), 0, 2).len()));
         assert!(fails(&|| get(&tracks, 0, 4).len()));
+        assert!(fails(&|| get(&tracks, 1, 0).len()));
         assert!(fails(&|| get(&tracks, 2, 0).len()));
         assert!(fails(&|| tracks.walk(1, 4).left()));
         assert!(fails(&|| tracks.walk(usize::MAX, 2).left()));

@@ -227,10 +227,10 @@ pub(super) const fn rows_at_a_time(kernel: usize, stride: usize, of: usize) -> u
 }
 
 /// `H` rows of outputs with `K * K` taps, `STRIDE` (1 or 2) apart: a vector of channels, from `c` on. `x` has a line for each row
-/// of inputs, of those columns that lie in the image, the first of which is `first` behind the first tap of the first output.
-/// Taps are added column by column.
+/// of inputs, `ALL` or those in the image, of those columns that lie in the image, the first of which is `first` behind the first tap of
+/// the first output. Taps are added column by column.
 #[inline(always)]
-pub(super) fn slide<T: Element, S: Simd<T>, const K: usize, const STRIDE: usize, const H: usize>(
+pub(super) fn slide<T: Element, S: Simd<T>, const K: usize, const STRIDE: usize, const H: usize, const ALL: bool>(
     s: S,
     w: &Weights<'_, T>,
     x: &Tracks<'_, T, MOST_ROWS>,
@@ -257,20 +257,41 @@ pub(super) fn slide<T: Element, S: Simd<T>, const K: usize, const STRIDE: usize,
     // Of this output, the one before it, and so on.
     let mut acc = [[bias; K]; H];
     let mut x = x.walk(c, S::LANES);
+    // Then no read below checks it again.
+    assert!(!ALL || (0..high).all(|r| x.has(r)));
     for column in 0..columns + sums - 1 {
         // Loops would send the sums to memory.
         macro_rules! inputs {
             ($phase:literal) => {
                 if const { $phase < STRIDE } && column * STRIDE + $phase >= first && x.left() > 0 {
-                    let mut input = [bias; MOST_ROWS];
-                    unrolled!(@ r, high, {
-                        let x = x.get(r);
-                        if const { K == 3 && STRIDE == 1 } && r + H >= high {
-                            s.prefetch(x.as_ptr().wrapping_add(S::LANES));
+                    // Each line by itself, where one may not be there. Of fewer taps, leaving lines out costs as much as their sums.
+                    unrolled!(@ r, if ALL || K < 7 { 0 } else { high }, {
+                        if x.has(r) {
+                            let input = s.load(x.get(r));
+                            unrolled!(@ h, H, {
+                                if r >= h * STRIDE && r < h * STRIDE + K {
+                                    unrolled!(@ j, sums, {
+                                        if $phase + j * STRIDE < K {
+                                            let tap = taps[r - h * STRIDE][$phase + j * STRIDE];
+                                            acc[h][j] = s.mul_add(input, tap, acc[h][j]);
+                                        }
+                                    }, 0 1 2 3 4 5 6);
+                                }
+                            }, 0 1 2 3);
                         }
-                        input[r] = s.load(x);
                     }, 0 1 2 3 4 5 6 7 8);
-                    unrolled!(@ i, K, {
+                    let mut input = [bias; MOST_ROWS];
+                    unrolled!(@ r, if ALL || K < 7 { high } else { 0 }, {
+                        input[r] = s.splat(T::ZERO);
+                        if ALL || x.has(r) {
+                            let x = x.get(r);
+                            if const { K == 3 && STRIDE == 1 } && r + H >= high {
+                                s.prefetch(x.as_ptr().wrapping_add(S::LANES));
+                            }
+                            input[r] = s.load(x);
+                        }
+                    }, 0 1 2 3 4 5 6 7 8);
+                    unrolled!(@ i, if ALL || K < 7 { K } else { 0 }, {
                         unrolled!(@ j, sums, {
                             if $phase + j * STRIDE < K {
                                 let tap = taps[i][$phase + j * STRIDE];

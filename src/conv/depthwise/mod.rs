@@ -49,22 +49,28 @@ impl<T: Element> Op<T> for Depthwise<'_, '_, T> {
             let outputs = [[first[0], height], [first[1], width]];
             (Source::new(s, x, place, p, &sampling, outputs, strip), sampling, first)
         };
+        let lattice = tiling::lattice(p, &x);
+        let (source, sampling, first) = match lattice {
+            [1, 1] => (source, sampling, first),
+            by => {
+                let (source, sampling) = source.lattice(sampling, first, by);
+                (source, sampling, [0; 2])
+            }
+        };
         let (panel, channel) = (operator.plan.packing(operator.plan.algorithm()).panel, place[3].start);
         let packed = operator.packed(0, &class);
         let bias = operator.bias().map(|bias| &bias[channel..][..n]);
         let bounds = epilogue.in_place().and_then(Activation::bounds).unwrap_or(Bounds::None);
-        let (sums, zeros) = sums.split_at_mut(sums.len() - n);
         let mut target = Target { tile, place, epilogue, sums };
         let steps = [class.count[1] * inputs * panel, inputs * panel, panel].map(|step| step as isize);
         let by_columns = slide::take(p);
-        if by_columns && n >= S::LANES && height > 1 {
-            zeros.fill(T::ZERO);
+        if by_columns && lattice == p.window.dilation && n >= S::LANES && height > 1 {
             let taps = Lattice::new(packed, channel, [class.count[0], class.count[1], 1], steps, n);
             let (weights, source, sampling) = (&Weights { taps, bias, bounds }, &source, &sampling);
-            let (size, zeros, target) = ([height, width], &*zeros, &mut target);
+            let (size, target) = ([height, width], &mut target);
             macro_rules! slide {
                 ($kernel:literal, $stride:literal) => {
-                    s.call(Slide::<T, $kernel, $stride> { weights, source, sampling, first, size, zeros, target })
+                    s.call(Slide::<T, $kernel, $stride> { weights, source, sampling, first, size, target })
                 };
             }
             return match (class.count[0], sampling[0].stride) {

@@ -58,9 +58,9 @@ impl<T: Element> Region<'_, T> {
 /// Pixels of a block whose sums wait in scratch memory, at most.
 pub(super) const MOST_SUMS: usize = 2 * MOST_COLUMNS;
 
-/// Elements of scratch memory that a [`Target`] of so many channels needs, and zeros for a pixel of the padding.
+/// Elements of scratch memory that a [`Target`] of so many channels needs.
 pub(super) const fn room(channels: usize) -> usize {
-    (MOST_SUMS + 2) * channels
+    (MOST_SUMS + 1) * channels
 }
 
 /// Where sums go.

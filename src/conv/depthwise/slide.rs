@@ -2,7 +2,7 @@
 //!
 //! A column of inputs is added to all sums that it has a part in, and the oldest sums are then complete. So an input is read once
 //! for two rows, weights are at hand, an output costs what its multiplications do, however few channels there are, and no
-//! border is a case of its own: columns in the padding are left out, and zeros stand for its rows.
+//! border is a case of its own: columns in the padding are left out, and zeros stand for its rows, or those are left out as well.
 
 use super::super::problem::Problem;
 use super::kernel::{MOST_ROWS, Weights, rows_at_a_time, slide};
@@ -21,12 +21,13 @@ const BLOCK: usize = 4 << 10;
 /// Columns of inputs of a block, at least, for each that it shares with the block before it.
 const COLUMNS: usize = 7;
 
-/// Whether a layer is computed so, where its tiles have two rows and a vector of channels.
+/// Whether a layer is computed so, where its tiles have two rows and a vector of channels. Of dilated ones, every so many-th row and
+/// column is a layer of its own.
 pub(super) fn take(p: &Problem) -> bool {
     let Window { kernel, stride, dilation, .. } = p.window;
     let is_square = matches!(kernel, [3, 3] | [5, 5] | [7, 7]);
     let strides = stride == [1, 1] || (stride == [2, 2] && !p.transposed);
-    is_square && strides && dilation == [1, 1] && p.inputs_per_group() == 1
+    is_square && strides && (dilation == [1, 1] || stride == [1, 1]) && p.inputs_per_group() == 1
 }
 
 /// A tile of a layer with `K * K` taps.
@@ -38,8 +39,6 @@ pub(super) struct Slide<'r, 't, 'a, 'b, T, const K: usize, const STRIDE: usize> 
     pub first: [usize; 2],
     /// Rows of outputs, two at least, and columns.
     pub size: [usize; 2],
-    /// As many as there are channels.
-    pub zeros: &'r [T],
     pub target: &'t mut Target<'a, 'b, T>,
 }
 
@@ -82,7 +81,7 @@ impl<'r, T: Element, const K: usize, const STRIDE: usize> Slide<'r, '_, '_, '_, 
         };
         let turned = [0, 1].map(|i| self.sampling[i].step < 0);
         let blocks = columns.div_ceil(most);
-        let x = self.rows(y, H, across);
+        let (x, all) = self.rows(y, H, across);
         for block in 0..blocks {
             // Of the columns in the order of their inputs.
             let outputs = columns * block / blocks..columns * (block + 1) / blocks;
@@ -92,22 +91,28 @@ impl<'r, T: Element, const K: usize, const STRIDE: usize> Slide<'r, '_, '_, '_, 
             let (pixel, counts) = ([y, first], [H, outputs.len()]);
             let (in_place, mut sums) = self.target.places(pixel, counts, turned);
             each_vector!(n, S::LANES, |c| {
-                slide::<T, S, K, STRIDE, H>(s, self.weights, &x, inside.start, &mut sums, c);
+                let w = self.weights;
+                if all {
+                    slide::<T, S, K, STRIDE, H, true>(s, w, &x, inside.start, &mut sums, c);
+                } else {
+                    slide::<T, S, K, STRIDE, H, false>(s, w, &x, inside.start, &mut sums, c);
+                }
             });
             self.target.finish(s, in_place, pixel, counts, 1, [again, 0]);
         }
     }
 
-    /// The rows of inputs of some rows of outputs: those columns that lie in the image.
+    /// The rows of inputs of some rows of outputs, those columns that lie in the image, and whether all rows do.
     #[inline(always)]
-    fn rows(&self, y: usize, high: usize, across: &Inputs) -> Tracks<'r, T, MOST_ROWS> {
+    fn rows(&self, y: usize, high: usize, across: &Inputs) -> (Tracks<'r, T, MOST_ROWS>, bool) {
         let down = Inputs::new::<K, STRIDE>(&self.sampling[0], self.first[0] + y, high);
-        let starts = from_fn(|row| {
+        let starts: [_; MOST_ROWS] = from_fn(|row| {
             let is_inside = !across.inside.is_empty() && down.inside.contains(&row);
             is_inside.then(|| self.source.at(down.at(row), across.at(across.inside.start)))
         });
         let step = across.step.wrapping_mul(self.source.strides[1] as isize);
-        Tracks::new(self.source.data, starts, step, across.inside.len(), self.zeros, self.zeros.len())
+        let x = Tracks::new(self.source.data, starts, step, across.inside.len(), self.weights.taps.len());
+        (x, starts[..(high - 1) * STRIDE + K].iter().all(Option::is_some))
     }
 }
 

@@ -27,6 +27,8 @@ const CHANNELS: usize = 384;
 const FEW_CHANNELS: usize = 128;
 /// Bytes of the first-level cache.
 const CACHE: usize = 32 << 10;
+/// Pixels along an axis that a lattice of outputs reads, at least: each is a tile of its own.
+const LATTICE: usize = 4;
 /// Outputs along an axis of a small map.
 const SMALL: usize = 8;
 /// The most lanes of all levels.
@@ -57,7 +59,8 @@ pub(in super::super) fn grid<T: Element>(
     blocking: &Blocking,
     lanes: usize,
 ) -> Grid {
-    let step = [0, 1].map(|i| if p.transposed { p.window.stride[i] } else { 1 });
+    let lattice = lattice(p, x);
+    let step = [0, 1].map(|i| if p.transposed { p.window.stride[i] } else { 1 } * lattice[i]);
     let [height, width] = [0, 1].map(|i| y[i + 1].div_ceil(step[i]).max(1));
     let is_padded = pads(p, axes, [x.shape()[1], x.shape()[2]]);
     let needs_strip = is_padded || needs_strip(p, x);
@@ -73,7 +76,7 @@ pub(in super::super) fn grid<T: Element>(
     let few = most.min(FEW_CHANNELS).max(lanes);
     let mut columns = even(width, blocking.rows, 1);
     let mut channels = even(p.outputs, most, lanes);
-    let slides = super::slide::take(p) && !needs_strip;
+    let slides = super::slide::take(p) && !needs_strip && lattice == p.window.dilation;
     let most_tiles = if slides { TILES_OF_SLIDES } else { TILES };
     if needs_strip || (!slides && window(columns, channels) > CACHE && window(columns, few) <= 2 * CACHE) {
         channels = even(p.outputs, few, lanes);
@@ -144,6 +147,16 @@ pub(super) fn pads(p: &Problem, axes: &[Axis; 2], input: [usize; 2]) -> bool {
         inside *= whole as f64 / outputs as f64;
     }
     inside < 0.3
+}
+
+/// From an output to the next one that shares inputs with it, where outputs are taken so: those of dilated kernels that slide. Inputs
+/// that are a multiple of 4 KB apart would all fall into one set of the first-level cache (512 channels, dilation 2: 0.9 of the speed).
+pub(super) fn lattice<T>(p: &Problem, x: &View<'_, T>) -> [usize; 2] {
+    let dilation = p.window.dilation;
+    let is_large = (0..2).all(|i| x.shape()[i + 1] >= dilation[i].saturating_mul(LATTICE));
+    let apart = x.strides()[2].wrapping_mul(dilation[1]).wrapping_mul(size_of::<T>());
+    let pays = is_large && !apart.is_multiple_of(4096);
+    if super::slide::take(p) && pays && !needs_strip(p, x) { dilation } else { [1; 2] }
 }
 
 /// Whether the channels of a pixel do not lie side by side, one for each output.
@@ -223,6 +236,21 @@ impl<'a, T: Element> Source<'a, T> {
     /// A copy of a band, padding included.
     pub fn padded(data: &'a [T], width: usize, channels: usize) -> Self {
         Source { data, start: 0, first: [0; 2], strides: [width * channels, channels] }
+    }
+
+    /// Every so many-th row and column, from an input of the first output on, as an image of its own, and how outputs that are as far
+    /// apart read it; the first one is at `[0, 0]`.
+    pub fn lattice(mut self, sampling: [Sampling; 2], first: [usize; 2], by: [usize; 2]) -> (Self, [Sampling; 2]) {
+        let sampling = core::array::from_fn(|i| {
+            let (s, by) = (sampling[i], by[i] as isize);
+            let start = (first[i] * s.stride) as isize + s.first;
+            let (phase, input) = (start.rem_euclid(by), s.input as isize);
+            self.start = self.start.wrapping_add((phase as usize).wrapping_mul(self.strides[i]));
+            self.strides[i] = self.strides[i].wrapping_mul(by as usize);
+            let input = (input - phase + by - 1).div_euclid(by).max(0) as usize;
+            Sampling { input, first: start.div_euclid(by), step: s.step / by, ..s }
+        });
+        (self, sampling)
     }
 
     /// Where a pixel lies in `data`.

@@ -78,7 +78,10 @@ impl Plan {
             Algorithm::Depthwise => {
                 // With more than one output a group, inputs are repeated lane by lane in a strip first.
                 let strip = if outputs > 1 { 6.0 } else { 0.0 };
-                Ok((terms * 1.7 + strip) * outputs as f64 / lanes)
+                // Less than a vector takes longer than one (one channel to 6, 5x5, on Zen 5).
+                let partial = if p.outputs < self.lanes() { 2.5 } else { 1.0 };
+                let vectors = p.outputs.div_ceil(self.lanes()) as f64 / p.groups as f64;
+                Ok((terms * 1.7 + strip) * vectors * partial)
             }
             Algorithm::Implicit | Algorithm::Band if p.taps() > MAX_SEGMENTS => {
                 Err(Refusal::Taps { given: p.taps(), wanted: MAX_SEGMENTS })
