@@ -10,7 +10,7 @@
 //! column takes a vector of A at a time.
 
 use crate::element::Element;
-use crate::simd::Simd;
+use crate::simd::{Simd, unrolled};
 
 /// Which vectors of a strip's B are folded: none, the last one, or all (three, whose sums make two).
 pub(super) const NONE: u8 = 0;
@@ -85,6 +85,32 @@ pub(super) fn add_folded<T: Element, S: Simd<T>, const VECTORS: usize, const FOL
         }
         sums[last] = s.add(start[last], sum);
     }
+    sums
+}
+
+/// The same for rows of one vector each, which is folded by `BY` terms, of `n` columns. Neighbouring lanes of two rows are added at a
+/// time, so that those of all rows take little more than those of one: their sums end up side by side.
+#[inline(always)]
+pub(super) fn add_folded_rows<T: Element, S: Simd<T>, const ROWS: usize, const VECTORS: usize, const BY: usize>(
+    s: S,
+    n: usize,
+    starts: &[[S::V; VECTORS]; ROWS],
+    mut sums: [[S::V; VECTORS]; ROWS],
+) -> [[S::V; VECTORS]; ROWS] {
+    unrolled!(@ level, 4, {
+        if BY > 1 << level {
+            let rows = ROWS.div_ceil(1 << level);
+            unrolled!(i in 0..rows.div_ceil(2), {
+                sums[i][0] = s.add_pairs(sums[2 * i][0], sums[(2 * i + 1).min(rows - 1)][0]);
+            });
+        }
+    }, 0 1 2 3);
+    let mut side_by_side = [T::ZERO; 4 * MOST_LANES];
+    unrolled!(i in 0..ROWS.div_ceil(BY), { s.store(sums[i][0], &mut side_by_side[i * S::LANES..]); });
+    let columns = S::LANES / BY;
+    unrolled!(i in 0..ROWS, {
+        sums[i][0] = s.add(starts[i][0], s.load_partial(&side_by_side[i * columns..][..n.min(columns)]));
+    });
     sums
 }
 

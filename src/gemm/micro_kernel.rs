@@ -7,7 +7,7 @@
 //! The terms of a sum come in segments: stretches that are contiguous in every row of A, times as many rows of B. So an
 //! image is read in place, and a tap that lies in the padding is a segment less.
 
-use super::folds::{self, ALL, LAST, NONE, add_folded};
+use super::folds::{self, ALL, LAST, NONE, add_folded, add_folded_rows};
 use super::row::add_row;
 use super::strips::Strips;
 use crate::activation::Bounds;
@@ -200,7 +200,21 @@ impl<T: Element, const ROWS: usize, const VECTORS: usize, const FOLDED: u8> Op<T
                 }
             }
             if FOLDED != NONE && ROWS > 1 {
-                unrolled!(i in 0..ROWS, { acc[i] = add_folded::<T, S, VECTORS, FOLDED>(s, t.by, starts[i], acc[i]); });
+                macro_rules! add_folded {
+                    ($($by:literal),*) => {
+                        match t.by {
+                            $($by if const { VECTORS == 1 && $by <= S::LANES } => {
+                                acc = add_folded_rows::<T, S, ROWS, VECTORS, $by>(s, n, &starts, acc);
+                            })*
+                            _ => {
+                                unrolled!(i in 0..ROWS, {
+                                    acc[i] = add_folded::<T, S, VECTORS, FOLDED>(s, 2, starts[i], acc[i]);
+                                });
+                            }
+                        }
+                    };
+                }
+                add_folded!(4, 8, 16);
             }
             if let Some((data, starts)) = t.finish.addend {
                 unrolled!(i in 0..ROWS, {
