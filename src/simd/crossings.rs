@@ -3,7 +3,7 @@
 //! A transform of a tile reads and writes a vector at every second instruction, at places that depend on the image and on the
 //! tile beside it. A check for each would take about as many instructions as the transform.
 
-use core::array::from_fn;
+use super::unrolled;
 use core::ops::Range;
 
 /// The most rows, and columns.
@@ -29,6 +29,8 @@ impl Marks {
     #[inline(always)]
     pub fn image(first: isize, step: usize, inside: Range<usize>) -> Self {
         let place = |k: usize| (first as usize).wrapping_add(k.wrapping_mul(step));
+        let mut at = [0; MOST];
+        unrolled!(k in 0..MOST, { at[k] = place(k); });
         let last = match inside.is_empty() {
             true => 0,
             false => {
@@ -40,17 +42,26 @@ impl Marks {
                 place(inside.end - 1)
             }
         };
-        Marks { at: from_fn(place), inside, last }
+        Marks { at, inside, last }
     }
 
-    /// Any places.
+    /// Any `count` places.
     #[inline(always)]
-    pub fn listed(at: [usize; MOST], count: usize) -> Self {
-        let mut last = 0;
-        for &at in &at[..count] {
-            last = last.max(at);
+    pub fn listed(count: usize, place: impl Fn(usize) -> usize) -> Self {
+        let (mut at, mut last) = ([0; MOST], 0);
+        for (k, at) in at[..count].iter_mut().enumerate() {
+            *at = place(k);
+            last = last.max(*at);
         }
         Marks { at, inside: 0..count, last }
+    }
+}
+
+impl Marks {
+    /// The first `N`, of which not all need be inside.
+    #[inline(always)]
+    fn first<const N: usize>(&self) -> [usize; N] {
+        *self.at.first_chunk().expect("as many places")
     }
 }
 
@@ -63,6 +74,7 @@ fn prove([rows, columns]: [&Marks; 2], len: usize, size: usize) {
 }
 
 /// Slices of the same length to be read, which are zeros beyond some rows and columns.
+#[derive(Clone, Copy)]
 pub(crate) struct Crossings<'a, T> {
     data: &'a [T],
     /// Of the rows and of the columns.
@@ -71,13 +83,23 @@ pub(crate) struct Crossings<'a, T> {
     len: usize,
 }
 
+/// The first `N` slices of each line.
+pub(crate) struct Lines<'a, T, const N: usize> {
+    of: Crossings<'a, T>,
+    /// The axis that the lines run across.
+    across: &'a Marks,
+    /// Where a line's slices are, and a bit for each that is inside.
+    at: [usize; N],
+    inside: u32,
+}
+
 /// The slices of a line.
 pub(crate) struct Line<'a, T, const N: usize> {
-    slices: [&'a [T]; N],
+    starts: [Start<'a, T>; N],
     len: usize,
 }
 
-impl<'a, T> Crossings<'a, T> {
+impl<'a, T: Copy> Crossings<'a, T> {
     /// Panics where there are not `len` zeros, or a slice inside would leave `data`.
     #[inline(always)]
     pub fn new(data: &'a [T], marks: [&'a Marks; 2], zeros: &'a [T], len: usize) -> Self {
@@ -89,53 +111,80 @@ impl<'a, T> Crossings<'a, T> {
         self.len
     }
 
-    /// The slices of a line: the first `N` of row `line`, where `along` is 1, or of a column, where it is 0.
+    /// Lines that run along the rows, where `along` is 1, or along the columns, where it is 0.
     #[inline(always)]
-    pub fn line<const N: usize>(&self, along: usize, line: usize) -> Line<'a, T, N> {
+    pub fn lines<const N: usize>(self, along: usize) -> Lines<'a, T, N> {
         let (across, along) = (self.marks[1 - along], self.marks[along]);
-        let slices = if !across.inside.contains(&line) {
-            [self.zeros; N]
-        } else if along.inside.start == 0 && along.inside.end >= N {
-            from_fn(|k| read(self, across.at[line] + along.at[k]))
-        } else {
-            from_fn(|k| match along.inside.contains(&k) {
-                true => read(self, across.at[line] + along.at[k]),
-                false => self.zeros,
-            })
-        };
-        Line { slices, len: self.len }
+        let up_to = |k: usize| (1 << k.min(N)) - 1;
+        let inside = up_to(along.inside.end) & !up_to(along.inside.start);
+        Lines { of: self, across, at: along.first(), inside }
     }
 }
 
-impl<'a, T, const N: usize> Line<'a, T, N> {
-    /// `len` elements of slice `k` from `c` on.
+impl<'a, T: Copy, const N: usize> Lines<'a, T, N> {
     #[inline(always)]
-    #[cfg_attr(any(feature = "std", feature = "simd"), allow(unsafe_code))] // reads that were proven together
-    pub fn part(&self, k: usize, c: usize, len: usize) -> &'a [T] {
-        assert!(c <= self.len && len <= self.len - c, "beyond the slice");
-        #[cfg(any(feature = "std", feature = "simd"))]
-        // SAFETY: all slices have `self.len` elements (`Crossings::line`, the only one to make a `Line`), and the part lies in those
-        // (the first line).
-        return unsafe { self.slices[k].get_unchecked(c..c + len) };
-        #[cfg(not(any(feature = "std", feature = "simd")))]
-        &self.slices[k][c..][..len]
+    pub fn line(&self, line: usize) -> Line<'a, T, N> {
+        let Crossings { data, zeros, len, .. } = self.of;
+        let mut starts = [Start::new(zeros, 0); N];
+        let inside = if self.across.inside.contains(&line) { self.inside } else { 0 };
+        let start = self.across.at[line];
+        unrolled!(k in 0..N, {
+            if inside & 1 << k != 0 {
+                starts[k] = Start::new(data, start.wrapping_add(self.at[k]));
+            }
+        });
+        Line { starts, len }
     }
 }
+
+impl<'a, T: Copy, const N: usize> Line<'a, T, N> {
+    /// `len` elements of each slice, from `c` on.
+    #[inline(always)]
+    pub fn parts(&self, c: usize, len: usize) -> [&'a [T]; N] {
+        assert!(len <= self.len && c <= self.len - len, "beyond the slice");
+        let mut parts = [&[][..]; N];
+        unrolled!(k in 0..N, { parts[k] = self.starts[k].part(c, len); });
+        parts
+    }
+}
+
+/// Where a slice starts.
+#[cfg(any(feature = "std", feature = "simd"))]
+#[derive(Clone, Copy)]
+struct Start<'a, T>(*const T, core::marker::PhantomData<&'a [T]>);
 
 #[cfg(any(feature = "std", feature = "simd"))]
-#[inline(always)]
-#[allow(unsafe_code)] // reads that were proven together
-fn read<'a, T>(crossings: &Crossings<'a, T>, at: usize) -> &'a [T] {
-    // SAFETY: `at` is the sum of the places of a row and of a column that are inside, by the checks in `Crossings::line`, the only
-    // caller. None of these is larger than its `Marks::last`, as its constructors see to, and `Crossings::new` has seen that the
-    // slice at the sum of those two lies in `data`.
-    unsafe { core::slice::from_raw_parts(crossings.data.as_ptr().add(at), crossings.len) }
+impl<'a, T> Start<'a, T> {
+    #[inline(always)]
+    fn new(data: &'a [T], at: usize) -> Self {
+        Start(data.as_ptr().wrapping_add(at), core::marker::PhantomData)
+    }
+
+    /// `len` elements, from `c` on.
+    #[inline(always)]
+    #[allow(unsafe_code)] // reads that were proven together
+    fn part(self, c: usize, len: usize) -> &'a [T] {
+        // SAFETY: `Line::parts`, the only caller, has seen that the part lies in a slice of `Line::len` elements. Such a slice starts
+        // here: `Lines::line` is the only one to make these, of the zeros, of which there are as many, or of a sum of the places of a
+        // row and of a column that are inside. None of those is larger than its `Marks::last`, as its constructors see to, and
+        // `Crossings::new`, without which there are no `Lines`, has seen that the slice at the sum of these two lies in `data`.
+        unsafe { core::slice::from_raw_parts(self.0.add(c), len) }
+    }
 }
 
 #[cfg(not(any(feature = "std", feature = "simd")))]
-#[inline(always)]
-fn read<'a, T>(crossings: &Crossings<'a, T>, at: usize) -> &'a [T] {
-    &crossings.data[at..][..crossings.len]
+#[derive(Clone, Copy)]
+struct Start<'a, T>(&'a [T], usize);
+
+#[cfg(not(any(feature = "std", feature = "simd")))]
+impl<'a, T> Start<'a, T> {
+    fn new(data: &'a [T], at: usize) -> Self {
+        Start(data, at)
+    }
+
+    fn part(self, c: usize, len: usize) -> &'a [T] {
+        &self.0[self.1..][c..][..len]
+    }
 }
 
 /// Slices of the same length to be written, one after the other.
@@ -145,10 +194,19 @@ pub(crate) struct CrossingsMut<'a, T> {
     len: usize,
 }
 
+/// The first `N` slices of each line.
+pub(crate) struct LinesMut<'a, T, const N: usize> {
+    data: &'a mut [T],
+    across: &'a Marks,
+    at: [usize; N],
+    len: usize,
+}
+
 /// The slices of a line.
 pub(crate) struct LineMut<'a, T, const N: usize> {
     data: &'a mut [T],
-    starts: [usize; N],
+    start: usize,
+    at: [usize; N],
     len: usize,
 }
 
@@ -160,31 +218,54 @@ impl<'a, T> CrossingsMut<'a, T> {
         CrossingsMut { data, marks, len }
     }
 
-    /// The slices of a line: the first `N` of row `line`, where `along` is 1, or of a column, where it is 0. All of them must be
-    /// inside.
+    /// Lines that run along the rows, where `along` is 1, or along the columns, where it is 0. Their slices must be inside.
     #[inline(always)]
-    pub fn line<const N: usize>(&mut self, along: usize, line: usize) -> LineMut<'_, T, N> {
+    pub fn lines<const N: usize>(&mut self, along: usize) -> LinesMut<'_, T, N> {
         let (across, along) = (self.marks[1 - along], self.marks[along]);
-        let is_inside = across.inside.contains(&line) && along.inside.start == 0 && along.inside.end >= N;
-        assert!(is_inside, "outside of the crossings");
-        LineMut { data: self.data, starts: from_fn(|k| across.at[line] + along.at[k]), len: self.len }
+        assert!(along.inside.start == 0 && along.inside.end >= N, "outside of the crossings");
+        LinesMut { data: self.data, across, at: along.first(), len: self.len }
+    }
+}
+
+impl<T, const N: usize> LinesMut<'_, T, N> {
+    /// A line that is inside.
+    #[inline(always)]
+    pub fn line(&mut self, line: usize) -> LineMut<'_, T, N> {
+        assert!(self.across.inside.contains(&line), "outside of the crossings");
+        LineMut { data: self.data, start: self.across.at[line], at: self.at, len: self.len }
     }
 }
 
 impl<T, const N: usize> LineMut<'_, T, N> {
-    /// `len` elements of slice `k` from `c` on.
+    /// The elements of each slice from `c` on.
+    #[inline(always)]
+    pub fn parts(&mut self, c: usize, len: usize) -> PartsMut<'_, T, N> {
+        assert!(len <= self.len && c <= self.len - len, "beyond the slice");
+        PartsMut { data: self.data, start: self.start + c, at: self.at, len }
+    }
+}
+
+/// Some elements of each slice of a line.
+pub(crate) struct PartsMut<'a, T, const N: usize> {
+    data: &'a mut [T],
+    start: usize,
+    at: [usize; N],
+    len: usize,
+}
+
+impl<T, const N: usize> PartsMut<'_, T, N> {
+    /// Those of slice `k`.
     #[inline(always)]
     #[cfg_attr(any(feature = "std", feature = "simd"), allow(unsafe_code))] // writes that were proven together
-    pub fn part(&mut self, k: usize, c: usize, len: usize) -> &mut [T] {
-        assert!(c <= self.len && len <= self.len - c, "beyond the slice");
-        let start = self.starts[k] + c;
+    pub fn part(&mut self, k: usize) -> &mut [T] {
+        let start = self.start + self.at[k];
         #[cfg(any(feature = "std", feature = "simd"))]
-        // SAFETY: the part lies in a slice of `self.len` elements (the first line), which lies in `data`: its start is the sum of the
-        // places of a row and a column that are inside (`CrossingsMut::line`, the only one to make a `LineMut`). None of these is
-        // larger than its `Marks::last`, and `CrossingsMut::new` has seen that the slice at the sum of those two does.
-        return unsafe { self.data.get_unchecked_mut(start..start + len) };
+        // SAFETY: the part lies in a slice (`LineMut::parts`, the only one to make a `PartsMut`) that starts at the sum of the
+        // places of a row and a column that are inside (`CrossingsMut::lines` and `LinesMut::line`). None of these is larger than
+        // its `Marks::last`, and `CrossingsMut::new` has seen that the slice at the sum of those two lies in `data`.
+        return unsafe { self.data.get_unchecked_mut(start..start + self.len) };
         #[cfg(not(any(feature = "std", feature = "simd")))]
-        &mut self.data[start..][..len]
+        &mut self.data[start..][..self.len]
     }
 }
 
@@ -195,7 +276,7 @@ mod tests {
     use alloc::vec::Vec;
 
     fn marks(places: [usize; 3]) -> Marks {
-        Marks::listed(from_fn(|k| places.get(k).copied().unwrap_or(usize::MAX)), 3)
+        Marks::listed(3, |k| places[k])
     }
 
     #[test]
@@ -203,17 +284,14 @@ mod tests {
         let data: Vec<usize> = (0..50).collect();
         let (rows, columns, zeros) = (Marks::image(-5, 10, 1..3), marks([3, 0, 25]), [0; 4]);
         let x = Crossings::new(&data, [&rows, &columns], &zeros, 4);
-        let line = |along, line| {
-            let line = x.line::<3>(along, line);
-            [0, 1, 2].map(|k| line.part(k, 0, 4).to_vec())
-        };
+        let line = |along, line| x.lines::<3>(along).line(line).parts(0, 4).map(<[usize]>::to_vec);
         assert_eq!(line(1, 2), [&data[18..22], &data[15..19], &data[40..44]]);
         assert_eq!(line(0, 0), [&zeros[..], &data[8..12], &data[18..22]]);
         assert_eq!(line(1, 0), [&zeros[..]; 3]);
-        assert_eq!(x.line::<3>(1, 1).part(0, 2, 2), &data[10..12]);
+        assert_eq!(x.lines::<3>(1).line(1).parts(2, 2)[0], &data[10..12]);
         let (mut data, rows) = (vec![0; 49], Marks::regular(3, 10));
         let mut y = CrossingsMut::new(&mut data, [&rows, &columns], 4);
-        y.line::<3>(0, 2).part(1, 1, 3).copy_from_slice(&[7, 8, 9]);
+        y.lines::<3>(0).line(2).parts(1, 3).part(1).copy_from_slice(&[7, 8, 9]);
         assert_eq!(data[35..39], [0, 7, 8, 9]);
     }
 
@@ -232,13 +310,13 @@ mod tests {
         assert!(fails(&mut || _ = Marks::image(isize::MAX, 1, 0..3)));
         assert!(fails(&mut || _ = Marks::regular(3, usize::MAX)));
         let x = Crossings::new(&data, at, &[0; 4], 4);
-        assert!(fails(&mut || _ = x.line::<3>(0, 0).part(1, 1, 4)));
-        assert!(fails(&mut || _ = x.line::<3>(0, 0).part(1, 5, 0)));
+        assert!(fails(&mut || _ = x.lines::<3>(0).line(0).parts(1, 4)));
+        assert!(fails(&mut || _ = x.lines::<3>(0).line(0).parts(5, 0)));
         assert!(fails(&mut || _ = CrossingsMut::new(&mut data, at, 5).len));
         for (line, k, c, len) in [(3, 0, 0, 1), (0, 3, 0, 1), (0, 0, 1, 4), (0, 0, 5, 0), (0, 0, usize::MAX, 2)] {
             let mut y = CrossingsMut::new(&mut data, at, 4);
-            assert!(fails(&mut || _ = y.line::<3>(0, line).part(k, c, len)), "{line} {k} {c} {len}");
+            assert!(fails(&mut || _ = y.lines::<3>(0).line(line).parts(c, len).part(k)), "{line} {k} {c} {len}");
         }
-        assert!(fails(&mut || _ = CrossingsMut::new(&mut data, at, 4).line::<4>(0, 0).len));
+        assert!(fails(&mut || _ = CrossingsMut::new(&mut data, at, 4).lines::<4>(0).len));
     }
 }

@@ -23,7 +23,7 @@ mod scalar;
 mod scattered;
 mod tracks;
 
-pub(crate) use crossings::{Crossings, CrossingsMut, Line, Marks};
+pub(crate) use crossings::{Crossings, CrossingsMut, Marks};
 pub(crate) use lattice::{Lattice, prove_inside};
 #[cfg(feature = "testing")]
 pub use level::dispatched;
@@ -38,14 +38,14 @@ pub(crate) use tracks::Tracks;
 /// values again. There must be `$width` at least.
 macro_rules! each_vector {
     ($n:expr, $width:expr, |$c:ident| $body:block) => {
-        let mut $c = 0;
+        let (mut $c, last) = (0, $n - $width);
         loop {
-            assert!($c <= $n && $n - $c >= $width); // no read below checks it again
+            assert!($width <= $n && $c <= last); // no read below checks it again
             $body
-            if $n - $c == $width {
+            if $c == last {
                 break;
             }
-            $c = ($c + $width).min($n - $width);
+            $c = ($c + $width).min(last);
         }
     };
 }

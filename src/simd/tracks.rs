@@ -42,7 +42,7 @@ impl<'a, T: Copy, const N: usize> Tracks<'a, T, N> {
     /// `len` elements of all slices, from `c` on, from place to place.
     #[inline(always)]
     pub fn walk(&self, c: usize, len: usize) -> Walk<'a, T, N> {
-        assert!(c <= self.len && len <= self.len - c, "beyond the slice");
+        assert!(len <= self.len && c <= self.len - len, "beyond the slice");
         Walk::new(self, c, len)
     }
 }

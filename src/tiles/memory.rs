@@ -201,7 +201,7 @@ impl<'a, T> Places<'a, T> {
     #[inline(always)]
     pub fn part(&mut self, place: [usize; 2], c: usize, len: usize) -> &mut [T] {
         assert!(place[0] < self.counts[0] && place[1] < self.counts[1], "outside of the grid");
-        assert!(c <= self.len && len <= self.len - c, "beyond the slice");
+        assert!(len <= self.len && c <= self.len - len, "beyond the slice");
         let offset = |axis: usize| self.steps[axis].wrapping_mul(place[axis] as isize);
         let at = self.start.wrapping_add_signed(offset(0).wrapping_add(offset(1))).wrapping_add(c);
         self.proven(at, len)
@@ -229,11 +229,6 @@ impl<'a, T> Rows<'a, T> {
         let end = if starts.is_empty() { Some(0) } else { last.checked_add(len) };
         assert!(end.is_some_and(|end| end <= memory.len()), "beyond the slice");
         Rows { memory, starts, len }
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.starts.len()
     }
 
     /// Some elements of each of `N` neighbouring rows.

@@ -222,6 +222,13 @@ filters! {
     F47: 4, 7, [0.775, 1.2625, 2.392, 0.446];
 }
 
+/// A function of its own, as a message would keep the form in memory.
+#[cold]
+#[inline(never)]
+fn no_tile(form: Form, outputs: usize) -> ! {
+    unreachable!("a tile of {outputs} outputs of {form}")
+}
+
 /// Declares forms: outputs, taps and stride, their filters, and the outputs that their tiles may have, each with its inputs.
 macro_rules! forms {
     ($($m:literal, $r:literal, $stride:literal: $line:ty, $($outputs:literal $inputs:literal),*;)*) => {
@@ -243,7 +250,7 @@ macro_rules! forms {
                 match (self.m, self.r, self.stride, outputs) {
                     $($(($m, $r, $stride, $outputs) =>
                         s.call(Tiles::<_, $line, $outputs, $inputs>(op, PhantomData)),)*)*
-                    _ => unreachable!("a tile of {outputs} outputs of {self}"),
+                    _ => no_tile(self, outputs),
                 }
             }
         }

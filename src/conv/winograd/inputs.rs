@@ -1,7 +1,7 @@
 //! The inputs of a block's tiles, transformed: `v[point][tile][i]`.
 
 use super::Block;
-use super::pass::{self, Along};
+use super::pass::{self, Along, Between};
 use super::tiling::CHANNELS;
 use crate::element::Element;
 use crate::simd::{Crossings, CrossingsMut, Marks, Simd};
@@ -22,19 +22,20 @@ impl Block<'_> {
         let inputs = self.p.inputs_per_group();
         // Even parts, the last of which may overlap the one before.
         let n = inputs.div_ceil(inputs.div_ceil(CHANNELS)).next_multiple_of(S::LANES).min(inputs);
+        let between = &mut Between::new(between, self.forms, n);
         let is_contiguous = x.strides()[3] == 1 || x.shape()[3] == 1;
         for row in 0..self.cuts[0].tiles {
             let rows = self.cuts[0].tile(row);
-            let (ys, to_y) = (self.stretch(x, 0, row, &rows), self.point_rows(row, 0));
+            let (ys, to_row) = (self.stretch(x, 0, row, &rows), self.point_row(row, 0));
             let from_y = ys.marks();
             for column in 0..self.cuts[1].tiles {
                 let axes = [rows, self.cuts[1].tile(column)];
-                let (xs, to_x) = (self.stretch(x, 1, column, &axes[1]), self.point_columns([row, column], 0));
-                let from_x = xs.marks();
+                let xs = self.stretch(x, 1, column, &axes[1]);
+                let (from_x, (at, to_marks)) = (xs.marks(), to_row.tile(column));
                 for first in (0..inputs).step_by(n) {
                     let first = first.min(inputs - n);
                     let data = &x.data()[x.at([self.place[0].start, 0, 0, self.group * inputs + first])..];
-                    let mut to = CrossingsMut::new(&mut v[first..], [&to_y, &to_x], n);
+                    let mut to = CrossingsMut::new(&mut v[at + first..], to_marks, n);
                     if is_contiguous {
                         let from = Crossings::new(data, [&from_y, &from_x], zeros, n);
                         pass::input(s, &axes, &from, &mut to, between);

@@ -245,24 +245,39 @@ struct Block<'a> {
     group: usize,
 }
 
+/// A row of tiles, in the planes of the transformed inputs or of the products.
+struct PointRow {
+    /// Where the rows of points lie, for all tiles.
+    rows: Marks,
+    /// And the columns, of the first tile and of the last.
+    columns: [Marks; 2],
+    last: usize,
+    /// From a tile to the next.
+    step: usize,
+}
+
+impl PointRow {
+    /// How far behind the marks a tile is, and its marks.
+    #[inline(always)]
+    fn tile(&self, column: usize) -> (usize, [&Marks; 2]) {
+        (column * self.step, [&self.rows, &self.columns[usize::from(column == self.last)]])
+    }
+}
+
 impl Block<'_> {
-    fn tiles(&self) -> impl Iterator<Item = [usize; 2]> + use<> {
-        let [rows, columns] = [self.cuts[0].tiles, self.cuts[1].tiles];
-        (0..rows).flat_map(move |y| (0..columns).map(move |x| [y, x]))
-    }
-
-    /// Where the rows of points of a tile lie in the planes of the transformed inputs (0) or of the products (1).
+    /// A row of tiles, in the planes of the transformed inputs (0) or of the products (1). A plane has the tiles that have its point,
+    /// in rows of as many as have it along the second axis.
     #[inline(always)]
-    fn point_rows(&self, row: usize, which: usize) -> Marks {
-        let across = self.forms[1].points() * self.sizes.plane[which];
-        Marks::listed(self.cuts[0].points(row).map(|y| y * across), self.cuts[0].tile(row).points())
-    }
-
-    /// And the columns. A plane has the tiles that have its point, in rows of as many as have it along the second axis.
-    #[inline(always)]
-    fn point_columns(&self, [row, column]: [usize; 2], which: usize) -> Marks {
-        let (cuts, plane) = (&self.cuts[1], self.sizes.plane[which]);
-        let place = |x: usize| x * plane + (row * cuts.tiles_at[x] + column) * self.sizes.row[which];
-        Marks::listed(cuts.points(column).map(place), cuts.tile(column).points())
+    fn point_row(&self, row: usize, which: usize) -> PointRow {
+        let (cuts, plane, step) = (&self.cuts, self.sizes.plane[which], self.sizes.row[which]);
+        let (across, points) = (self.forms[1].points() * plane, cuts[0].points(row));
+        let rows = Marks::listed(cuts[0].tile(row).points(), |k| points[k] * across);
+        let last = cuts[1].tiles.saturating_sub(1);
+        let columns = |column: usize| {
+            let points = cuts[1].points(column);
+            let place = |x: usize| x * plane + row * cuts[1].tiles_at[x] * step;
+            Marks::listed(cuts[1].tile(column).points(), |k| place(points[k]))
+        };
+        PointRow { rows, columns: [columns(0), columns(last)], last, step }
     }
 }

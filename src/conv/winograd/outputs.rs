@@ -1,14 +1,14 @@
 //! The outputs of a block's tiles, transformed back from `m[point][tile][o]`, finished and written.
 
 use super::Block;
-use super::pass;
+use super::pass::{self, Between};
 use crate::activation::Bounds;
 use crate::conv::Epilogue;
 use crate::conv::operator::Operator;
 use crate::element::Element;
 use crate::gemm::{Activate, Finish};
 use crate::simd::{Crossings, CrossingsMut, Marks, Op, Simd};
-use crate::tiles::{Part, Rows, Tile};
+use crate::tiles::{Part, Places, Tile};
 
 /// Outputs of a tile, at most.
 const MOST_OUTPUTS: usize = 36;
@@ -32,28 +32,33 @@ impl Block<'_> {
         let forms = self.forms;
         let (sums, buffer) = beside.split_at_mut(forms[0].m * forms[1].m * self.winograd.part);
         let n = channels.count;
-        for tile in self.tiles() {
-            let axes = [0, 1].map(|i| self.cuts[i].tile(tile[i]));
-            let [height, width] = axes.map(|axis| axis.wanted);
-            let marks = [&self.point_rows(tile[0], 1), &self.point_columns(tile, 1)];
+        let between = &mut Between::new(between, forms, wide);
+        let across = forms[1].m;
+        let sums_at = [&Marks::regular(forms[0].m, across * wide), &Marks::regular(across, wide)];
+        let [rows, columns] = [self.cuts[0].tiles, self.cuts[1].tiles];
+        let mut from_row = self.point_row(0, 1);
+        for tile in (0..rows).flat_map(move |y| (0..columns).map(move |x| [y, x])) {
+            if tile[1] == 0 {
+                from_row = self.point_row(tile[0], 1);
+            }
+            let axes = [self.cuts[0].tile(tile[0]), self.cuts[1].tile(tile[1])];
+            let [height, width] = [axes[0].wanted, axes[1].wanted];
+            let (at, marks) = from_row.tile(tile[1]);
+            let m = &m[at..];
             let from = Crossings::new(m, marks, m, wide);
-            // A pass writes all that it computes, where its axis is the last one.
-            let across = axes[1].outputs;
-            let marks = [&Marks::regular(axes[0].outputs, across * wide), &Marks::regular(across, wide)];
-            let mut to = CrossingsMut::new(&mut *sums, marks, wide);
+            let mut to = CrossingsMut::new(&mut *sums, sums_at, wide);
             pass::output(s, &axes, &from, &mut to, between);
-            let first = [0, 1].map(|i| tile[i] * forms[i].m);
+            let first = [tile[0] * forms[0].m, tile[1] * forms[1].m];
             let lines = (first[0]..first[0] + height).map(|oy| (oy, first[1]..first[1] + width));
-            let (mut starts, mut more) = ([0; MOST_OUTPUTS], [0; MOST_OUTPUTS]);
-            let count = height * width;
-            if let Some(finish) = epilogue.in_registers(place, lines.clone(), &mut more[..count])
-                && let Some(mut rows) = y.rows(&mut starts[..count], lines.clone())
+            let mut more = [0; MOST_OUTPUTS];
+            if let Some(finish) = epilogue.in_registers(place, lines.clone(), &mut more[..height * width])
+                && let Some(mut y) = y.places(first, [height, width], [false; 2])
             {
-                let (rows, finish) = (&mut rows, &finish);
-                s.call(FinishTile { sums, across, width, wide, n, bias, rows, column, finish });
+                let (y, finish) = (&mut y, &finish);
+                s.call(FinishTile { sums, across, wide, n, bias, y, column, finish });
                 if let Some((activation, channel)) = finish.activation {
-                    for pixel in 0..count {
-                        let values = rows.row(pixel, column, n);
+                    for pixel in 0..height * width {
+                        let values = y.part([pixel / width, pixel % width], column, n);
                         s.call(Activate { activation, channel: channel + column, values });
                     }
                 }
@@ -77,14 +82,12 @@ struct FinishTile<'a, 'c, T> {
     sums: &'a [T],
     /// Pixels from a row of the sums to the next.
     across: usize,
-    /// Pixels of a row that are wanted.
-    width: usize,
     /// Channels, and elements from a pixel of the sums to the next.
     n: usize,
     wide: usize,
     bias: Option<&'a [T]>,
-    rows: &'a mut Rows<'c, T>,
-    /// The first channel in them.
+    y: &'a mut Places<'c, T>,
+    /// The first channel in it.
     column: usize,
     finish: &'a Finish<'a, T>,
 }
@@ -94,66 +97,53 @@ impl<T: Element> Op<T> for FinishTile<'_, '_, T> {
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, s: S) {
-        let FinishTile { sums, across, width, n, wide, bias, rows, column, finish } = self;
-        let is_plain = finish.addend.is_none() && !finish.accumulates;
-        let lines = sums.chunks_exact(across * wide).flat_map(|line| line.chunks_exact(wide).take(width));
-        for (pixel, sums) in (0..rows.len()).zip(lines) {
-            let y = rows.row(pixel, column, n);
-            if is_plain {
-                finish_pixel::<T, S, true>(s, [&sums[..n], &[]], bias, finish, y);
-            } else {
-                let more = finish.addend.map_or(&[][..], |(data, starts)| &data[starts[pixel] + column..][..n]);
-                finish_pixel::<T, S, false>(s, [&sums[..n], more], bias, finish, y);
+        let n = self.n;
+        let whole = n / S::LANES * S::LANES;
+        let is_plain = self.finish.addend.is_none() && !self.finish.accumulates;
+        let mut this = self;
+        for c in (0..whole).step_by(S::LANES) {
+            match is_plain {
+                true => this.vector::<S, true, true>(s, c, S::LANES),
+                false => this.vector::<S, false, true>(s, c, S::LANES),
             }
+        }
+        match is_plain {
+            _ if whole == n => {}
+            true => this.vector::<S, true, false>(s, whole, n - whole),
+            false => this.vector::<S, false, false>(s, whole, n - whole),
         }
     }
 }
 
-/// With `PLAIN`, all that there is to add is a bias.
-#[inline(always)]
-fn finish_pixel<T: Element, S: Simd<T>, const PLAIN: bool>(
-    s: S,
-    [sums, more]: [&[T]; 2],
-    bias: Option<&[T]>,
-    finish: &Finish<T>,
-    y: &mut [T],
-) {
-    let n = y.len();
-    let whole = n / S::LANES * S::LANES;
-    for c in (0..whole).step_by(S::LANES) {
-        let v = finish_vector::<T, S, PLAIN, true>(s, [sums, more], bias, finish, y, c);
-        s.store(v, &mut y[c..]);
-    }
-    if whole < n {
-        let v = finish_vector::<T, S, PLAIN, false>(s, [sums, more], bias, finish, y, whole);
-        s.store_partial(v, &mut y[whole..]);
-    }
-}
-
-/// The channels from `c` on: a `WHOLE` vector, or what is left of one.
-#[inline(always)]
-fn finish_vector<T: Element, S: Simd<T>, const PLAIN: bool, const WHOLE: bool>(
-    s: S,
-    [sums, more]: [&[T]; 2],
-    bias: Option<&[T]>,
-    finish: &Finish<T>,
-    y: &[T],
-    c: usize,
-) -> S::V {
-    let mut v = load::<T, S, WHOLE>(s, &sums[c..]);
-    if let Some(bias) = bias {
-        v = s.add(v, load::<T, S, WHOLE>(s, &bias[c..]));
-    }
-    if !PLAIN && !more.is_empty() {
-        v = s.add(v, load::<T, S, WHOLE>(s, &more[c..]));
-    }
-    if !PLAIN && finish.accumulates {
-        v = s.add(v, load::<T, S, WHOLE>(s, &y[c..]));
-    }
-    match finish.bounds {
-        Bounds::None => v,
-        Bounds::Relu => s.max(v, s.splat(T::ZERO)),
-        Bounds::Clamp([min, max]) => s.min(s.max(v, s.splat(min)), s.splat(max)),
+impl<T: Element> FinishTile<'_, '_, T> {
+    /// The channels from `c` on, of all pixels: a `WHOLE` vector, or what is left of one. With `PLAIN`, all that there is to add is a
+    /// bias.
+    #[inline(always)]
+    fn vector<S: Simd<T>, const PLAIN: bool, const WHOLE: bool>(&mut self, s: S, c: usize, len: usize) {
+        let FinishTile { sums, across, wide, bias, column, finish, .. } = *self;
+        let [height, width] = self.y.counts();
+        let bias = match bias {
+            Some(bias) => load::<T, S, WHOLE>(s, &bias[c..][..len]),
+            None => s.splat(T::from_f64(-0.0)),
+        };
+        for (oy, line) in (0..height).zip(sums[c..].chunks(across * wide)) {
+            for ox in 0..width {
+                let mut v = s.add(load::<T, S, WHOLE>(s, &line[ox * wide..][..len]), bias);
+                if !PLAIN && let Some((data, starts)) = finish.addend {
+                    v = s.add(v, load::<T, S, WHOLE>(s, &data[starts[oy * width + ox] + column + c..][..len]));
+                }
+                let y = self.y.part([oy, ox], column + c, len);
+                if !PLAIN && finish.accumulates {
+                    v = s.add(v, load::<T, S, WHOLE>(s, y));
+                }
+                v = match finish.bounds {
+                    Bounds::None => v,
+                    Bounds::Relu => s.max(v, s.splat(T::ZERO)),
+                    Bounds::Clamp([min, max]) => s.min(s.max(v, s.splat(min)), s.splat(max)),
+                };
+                if WHOLE { s.store(v, y) } else { s.store_partial(v, y) }
+            }
+        }
     }
 }
 

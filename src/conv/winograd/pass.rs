@@ -6,7 +6,7 @@
 
 use super::forms::{Filters, Form, TileOp};
 use crate::element::Element;
-use crate::simd::{Crossings, CrossingsMut, Line, Marks, Simd, each_vector, unrolled};
+use crate::simd::{Crossings, CrossingsMut, Marks, Simd, each_vector, unrolled};
 
 /// Which part of a tile's form is computed along an axis.
 #[derive(Clone, Copy)]
@@ -25,27 +25,45 @@ impl Along {
     }
 }
 
-/// Transforms inputs: `v = Bt x B`. `between` has room for all points of the tile.
+/// What lies between two passes over `n` channels: room for all points of a tile, of any size.
+pub(super) struct Between<'a, T> {
+    data: &'a mut [T],
+    marks: [Marks; 2],
+    n: usize,
+}
+
+impl<'a, T: Element> Between<'a, T> {
+    pub fn new(data: &'a mut [T], forms: [Form; 2], n: usize) -> Self {
+        let [rows, columns] = [forms[0].points(), forms[1].points()];
+        Between { data, marks: [Marks::regular(rows, columns * n), Marks::regular(columns, n)], n }
+    }
+
+    fn write(&mut self) -> CrossingsMut<'_, T> {
+        CrossingsMut::new(self.data, [&self.marks[0], &self.marks[1]], self.n)
+    }
+
+    fn read(&self) -> Crossings<'_, T> {
+        Crossings::new(self.data, [&self.marks[0], &self.marks[1]], self.data, self.n)
+    }
+}
+
+/// Transforms inputs: `v = Bt x B`.
 #[inline(always)]
 pub(super) fn input<T: Element, S: Simd<T>>(
     s: S,
     axes: &[Along; 2],
     x: &Crossings<T>,
     v: &mut CrossingsMut<T>,
-    between: &mut [T],
+    between: &mut Between<T>,
 ) {
-    let [rows, columns] = [axes[0].points(), axes[1].points()];
     if let Some(along) = axes.iter().position(|axis| axis.form.r == 1) {
         // The other one alone.
         let lines = axes[along].points();
-        return run::<T, S, false>(s, &axes[1 - along], Pass { along: 1 - along, lines, from: x, to: v });
+        return run::<T, S, false>(s, &axes[1 - along], &mut Pass { along: 1 - along, lines, from: *x, to: v });
     }
-    let n = x.len();
-    let marks = [&Marks::regular(rows, columns * n), &Marks::regular(columns, n)];
-    let mut half = CrossingsMut::new(&mut *between, marks, n);
-    run::<T, S, false>(s, &axes[0], Pass { along: 0, lines: columns, from: x, to: &mut half });
-    let half = Crossings::new(between, marks, between, n);
-    run::<T, S, false>(s, &axes[1], Pass { along: 1, lines: rows, from: &half, to: v });
+    let [rows, columns] = [axes[0].points(), axes[1].points()];
+    run::<T, S, false>(s, &axes[0], &mut Pass { along: 0, lines: columns, from: *x, to: &mut between.write() });
+    run::<T, S, false>(s, &axes[1], &mut Pass { along: 1, lines: rows, from: between.read(), to: v });
 }
 
 /// Transforms products: `y = At m A`, as many outputs as are wanted.
@@ -55,23 +73,20 @@ pub(super) fn output<T: Element, S: Simd<T>>(
     axes: &[Along; 2],
     m: &Crossings<T>,
     y: &mut CrossingsMut<T>,
-    between: &mut [T],
+    between: &mut Between<T>,
 ) {
     if let Some(along) = axes.iter().position(|axis| axis.form.r == 1) {
         let lines = axes[along].wanted;
-        return run::<T, S, true>(s, &axes[1 - along], Pass { along: 1 - along, lines, from: m, to: y });
+        return run::<T, S, true>(s, &axes[1 - along], &mut Pass { along: 1 - along, lines, from: *m, to: y });
     }
-    let (rows, columns, n) = (axes[0].outputs, axes[1].points(), m.len());
-    let marks = [&Marks::regular(rows, columns * n), &Marks::regular(columns, n)];
-    let mut half = CrossingsMut::new(&mut *between, marks, n);
-    run::<T, S, true>(s, &axes[0], Pass { along: 0, lines: columns, from: m, to: &mut half });
-    let half = Crossings::new(between, marks, between, n);
-    run::<T, S, true>(s, &axes[1], Pass { along: 1, lines: axes[0].wanted, from: &half, to: y });
+    let [rows, columns] = [axes[0].wanted, axes[1].points()];
+    run::<T, S, true>(s, &axes[0], &mut Pass { along: 0, lines: columns, from: *m, to: &mut between.write() });
+    run::<T, S, true>(s, &axes[1], &mut Pass { along: 1, lines: rows, from: between.read(), to: y });
 }
 
 /// Not inlined: it has a call for each form, and there are many places that run a pass.
 #[inline(never)]
-fn run<T: Element, S: Simd<T>, const OUTPUT: bool>(s: S, axis: &Along, pass: Pass<T>) {
+fn run<T: Element, S: Simd<T>, const OUTPUT: bool>(s: S, axis: &Along, pass: &mut Pass<T>) {
     axis.form.run(s, axis.outputs, Kernel::<T, OUTPUT>(pass));
 }
 
@@ -79,31 +94,37 @@ struct Pass<'p, 'a, 'b, T> {
     /// The axis that is transformed.
     along: usize,
     lines: usize,
-    from: &'p Crossings<'a, T>,
+    from: Crossings<'a, T>,
     to: &'p mut CrossingsMut<'b, T>,
 }
 
 /// A pass over inputs, or with `OUTPUT` over products. There is a vector of channels at least.
-struct Kernel<'p, 'a, 'b, T, const OUTPUT: bool>(Pass<'p, 'a, 'b, T>);
+struct Kernel<'k, 'p, 'a, 'b, T, const OUTPUT: bool>(&'k mut Pass<'p, 'a, 'b, T>);
 
-impl<T: Element, const OUTPUT: bool> TileOp<T> for Kernel<'_, '_, '_, T, OUTPUT> {
+impl<T: Element, const OUTPUT: bool> TileOp<T> for Kernel<'_, '_, '_, '_, T, OUTPUT> {
     #[inline(always)]
     fn run<S: Simd<T>, F: Filters, const M: usize, const A: usize>(self, s: S) {
         let Pass { along, lines, from, to } = self.0;
-        let n = from.len();
-        for line in 0..lines {
-            let x = from.line::<A>(along, line);
-            if OUTPUT {
-                let mut y = to.line::<M>(along, line);
+        let (along, lines) = (*along, *lines);
+        let (n, xs) = (from.len(), from.lines::<A>(along));
+        if OUTPUT {
+            let mut ys = to.lines::<M>(along);
+            for line in 0..lines {
+                let (x, mut y) = (xs.line(line), ys.line(line));
                 each_vector!(n, S::LANES, |c| {
-                    let sums = F::output::<T, S, M, A>(s, load(s, &x, c));
-                    unrolled!(k in 0..M, { s.store(sums[k], y.part(k, c, S::LANES)); });
+                    let sums = F::output::<T, S, M, A>(s, load(s, x.parts(c, S::LANES)));
+                    let mut y = y.parts(c, S::LANES);
+                    unrolled!(k in 0..M, { s.store(sums[k], y.part(k)); });
                 });
-            } else {
-                let mut v = to.line::<A>(along, line);
+            }
+        } else {
+            let mut vs = to.lines::<A>(along);
+            for line in 0..lines {
+                let (x, mut v) = (xs.line(line), vs.line(line));
                 each_vector!(n, S::LANES, |c| {
-                    let points = F::input::<T, S, M, A>(s, load(s, &x, c));
-                    unrolled!(k in 0..A, { s.store(points[k], v.part(k, c, S::LANES)); });
+                    let points = F::input::<T, S, M, A>(s, load(s, x.parts(c, S::LANES)));
+                    let mut v = v.parts(c, S::LANES);
+                    unrolled!(k in 0..A, { s.store(points[k], v.part(k)); });
                 });
             }
         }
@@ -111,8 +132,8 @@ impl<T: Element, const OUTPUT: bool> TileOp<T> for Kernel<'_, '_, '_, T, OUTPUT>
 }
 
 #[inline(always)]
-fn load<T: Element, S: Simd<T>, const A: usize>(s: S, x: &Line<T, A>, c: usize) -> [S::V; A] {
+fn load<T: Element, S: Simd<T>, const A: usize>(s: S, x: [&[T]; A]) -> [S::V; A] {
     let mut d = [s.splat(T::ZERO); A];
-    unrolled!(k in 0..A, { d[k] = s.load(x.part(k, c, S::LANES)); });
+    unrolled!(k in 0..A, { d[k] = s.load(x[k]); });
     d
 }
