@@ -3,7 +3,7 @@
 use super::super::algorithm::{Algorithm, Refusal};
 use super::super::depthwise::{STRIP, least_strip};
 use super::super::patches::MAX_SEGMENTS;
-use super::super::winograd::{Winograd, is_accurate};
+use super::super::winograd::{Weights, Winograd, is_accurate};
 use super::{Options, Plan};
 use crate::simd::Level;
 use crate::window::{Border, Padding};
@@ -174,8 +174,10 @@ impl Plan {
                 refusal = Refusal::WeightBytes { given: fewest, wanted };
                 continue;
             }
-            let cycles = self.line_cycles(bytes) * vector_bytes as f64 / 64.0;
-            let cost = winograd.cost(p, options.input, self.register_tile, cycles);
+            let lines = vector_bytes as f64 / 64.0;
+            let weights =
+                Weights { lines, vector_cycles: self.line_cycles(bytes) * lines, near: self.blocking.weights };
+            let cost = winograd.cost(p, options.input, self.register_tile, &weights);
             if best.is_none_or(|(_, least)| cost < least) {
                 best = Some((winograd, cost));
             }

@@ -3,17 +3,20 @@
 //! - *multiply*: the products of all points, fewer than direct sums take. A single vector of outputs has each input broadcast
 //!   for it alone, which takes longer.
 //! - *stream*: a block of tiles reads all weights; each vector of them takes the time of so many operations to come from a shared
-//!   cache. With few tiles this is what counts.
+//!   cache, and after the first block less, where they stay in the second-level cache. With few tiles this is what counts.
 //! - *strips*: a strip of the micro-kernel, and a product, cost the same whatever their size.
 //! - *passes*: reading, transforming and writing the vectors of each point, once for each axis, in and out.
 //! - *tiles*: what a tile, a line of a pass and a pixel cost beside their vectors. With few channels this is most of it.
 //!
 //! The constants were fitted to what [`crate::Algorithm::Winograd`] took in 39 random layers of the example `choose` (seeds 1
-//! and 2, one thread, hot) on Emerald Rapids; the fixed ones were lowered after seed 3, where small layers were not picked, and
-//! a fifth more, for Zen 5 (seeds 7 to 23). That of the stream is what AMD's shared caches take (8 operations for a vector of
-//! AVX-512), and for others, where little is known, 14: between what Intel's servers take, 20 on Granite Rapids, and less; weights
-//! from memory, as they come in a network, take 48 there. With 8, 512 channels at 7x7 took twice as long there as direct sums with
-//! cold weights; on Zen 5 they take 0.62 of direct sums' time, and 0.69 with cold weights.
+//! and 2, one thread, hot) on Emerald Rapids. Strips, passes and tiles were fitted again, there, when they had come to cost less, in
+//! 140 random layers of 16 to 320 channels, maps of 7 to 112 pixels, 3x3 (also with stride 2 and dilation 2), 5x5 and 1x7: nine of ten
+//! costs are 0.69 to 1.24 of the time, half of them 0.85 to 1.02.
+//!
+//! That of the stream is what AMD's shared caches take (8 operations for a vector of AVX-512), and for others, where little is known,
+//! 14: between what Intel's servers take, 20 on Granite Rapids, and less; weights from memory, as they come in a network, take 48
+//! there. With 8, 512 channels at 7x7 took twice as long there as direct sums with cold weights; on Zen 5 they take 0.62 of direct
+//! sums' time, and 0.69 with cold weights.
 
 use super::forms::Form;
 use super::tiling::{CHANNELS, Cuts, lattice};
@@ -23,19 +26,31 @@ use crate::gemm::RegisterTile;
 
 /// A vector of weights, each time it is read, for each cycle that it takes from the shared cache.
 const WEIGHTS: f64 = 2.0;
+/// Cycles that a line of them takes from the second-level cache.
+const NEAR: f64 = 1.0;
 /// A strip of rows of a panel.
-const STRIP: f64 = 300.0;
+const STRIP: f64 = 150.0;
 /// A product.
-const PRODUCT: f64 = 200.0;
+const PRODUCT: f64 = 300.0;
 /// A vector of a point in one pass, inputs and products.
-const POINT: [f64; 2] = [5.0, 4.5];
+const POINT: [f64; 2] = [7.0, 6.0];
 /// A tile, and a line of a pass over it.
 const TILE: f64 = 160.0;
-const LINE: f64 = 32.0;
+const LINE: f64 = 8.0;
 /// A pixel that is finished.
-const PIXEL: f64 = 32.0;
+const PIXEL: f64 = 8.0;
 /// How much longer a multiplication takes where there is a single vector of outputs.
 const NARROW: f64 = 1.4;
+
+/// How weights come.
+pub(crate) struct Weights {
+    /// Lines of a vector.
+    pub lines: f64,
+    /// Cycles that a vector takes from the shared cache, or from memory.
+    pub vector_cycles: f64,
+    /// Elements that stay in the second-level cache.
+    pub near: usize,
+}
 
 impl Winograd {
     /// Outputs along an axis that one lattice has, for an input of this size.
@@ -50,9 +65,9 @@ impl Winograd {
     }
 
     /// The cost of an output of one group, which may be of any phase. Of an input whose size is not known, many tiles are assumed.
-    pub fn cost(&self, p: &Problem, input: Option<[usize; 3]>, tile: RegisterTile, vector_cycles: f64) -> f64 {
+    pub fn cost(&self, p: &Problem, input: Option<[usize; 3]>, tile: RegisterTile, weights: &Weights) -> f64 {
         let (sum, count) = p.classes().fold((0.0, 0.0), |(sum, count), class| {
-            (sum + self.class_cost(p, self.forms(&class), input, tile, vector_cycles), count + 1.0)
+            (sum + self.class_cost(p, self.forms(&class), input, tile, weights), count + 1.0)
         });
         sum / count
     }
@@ -63,7 +78,7 @@ impl Winograd {
         forms: [Form; 2],
         input: Option<[usize; 3]>,
         tile: RegisterTile,
-        vector_cycles: f64,
+        weights: &Weights,
     ) -> f64 {
         let vectors = |channels: usize| channels.div_ceil(tile.columns / 2) as f64;
         let (inputs, outputs) = (p.inputs_per_group(), p.outputs_per_group());
@@ -87,7 +102,12 @@ impl Winograd {
 
         let narrow = if vectors(outputs) > 1.0 { 1.0 } else { NARROW };
         let multiply = points * inputs as f64 * vectors(outputs) * narrow;
-        let stream = WEIGHTS * vector_cycles * factors * inputs as f64 * vectors(outputs) * of_tile;
+        let streamed = factors * inputs as f64 * vectors(outputs);
+        let stays = streamed * (tile.columns / 2) as f64 <= weights.near as f64;
+        let again = if stays { weights.vector_cycles.min(NEAR * weights.lines) } else { weights.vector_cycles };
+        let blocks = of_image.div_ceil(tiles.max(1)).max(1) as f64;
+        let cycles = (weights.vector_cycles + again * (blocks - 1.0)) / blocks;
+        let stream = WEIGHTS * cycles * streamed * of_tile;
         let panels = outputs.div_ceil(tile.columns) as f64;
         // Rows of a product, on average.
         let rows_of_product = (tiles as f64 * planes / factors) as usize;

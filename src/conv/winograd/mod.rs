@@ -28,6 +28,7 @@ mod weights;
 
 #[cfg(feature = "testing")]
 pub use bound::ErrorBound;
+pub(super) use cost::Weights;
 pub(super) use error::is_accurate;
 pub(crate) use forms::Form;
 pub use weights::TransformWeights;

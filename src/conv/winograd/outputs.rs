@@ -124,6 +124,7 @@ impl<T: Element> FinishTile<'_, '_, T> {
         let [height, width] = self.y.counts();
         let bias = match bias {
             Some(bias) => load::<T, S, WHOLE>(s, &bias[c..][..len]),
+            // This changes nothing, the sign of a zero included.
             None => s.splat(T::from_f64(-0.0)),
         };
         for (oy, line) in (0..height).zip(sums[c..].chunks(across * wide)) {
