@@ -271,6 +271,27 @@ fn every_number_of_channels_a_group() {
 }
 
 #[test]
+fn large_kernels() {
+    // Larger than the image, or nearly so: tiles are copied with their padding, whose rows are left out.
+    for (level, pass) in levels().into_iter().flat_map(|level| PASSES.map(|pass| (level, pass))) {
+        for (i, kernel) in [[9, 9], [1, 11], [11, 1], [13, 4], [4, 6], [31, 31]].into_iter().enumerate() {
+            for (size, channels) in [([7, 8], 17), ([14, 13], 9), ([3, 20], 40), ([1, 5], 8), ([2, 2], 16)] {
+                let mut case = Case { pass, ..plain(level, channels, 1, size) };
+                let [rows, columns] = kernel.map(|k| (k / 2) as isize);
+                (case.layer.kernel, case.layer.padding) = (kernel, [[rows, rows + 2], [columns; 2]]);
+                if i % 2 == 0 {
+                    (case.layer.inputs, case.layer.outputs, case.layer.groups) = (2, 2, channels.div_ceil(2));
+                }
+                case.check::<f32>();
+                // Whole rows of outputs in the padding, and rows that are cropped.
+                case.layer.padding[0] = [rows + 9, -1];
+                case.check::<f64>();
+            }
+        }
+    }
+}
+
+#[test]
 fn windows_that_no_strip_can_hold() {
     for layout in [Layout::Nhwc, Layout::Nchw] {
         let layer = Layer { groups: 3, ..Layer::new([1, 2], [130, 129], [131, 130]) };

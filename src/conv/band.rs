@@ -34,6 +34,12 @@ impl Band {
         self.size[1]
     }
 
+    /// Its rows that lie in an image of some height; the others are zeros.
+    pub fn rows_inside(&self, height: usize) -> Range<usize> {
+        let clamp = |y: isize| (y - self.first[0]).clamp(0, self.size[0] as isize) as usize;
+        clamp(0)..clamp(height as isize)
+    }
+
     /// The samplings of the copy, whose output 0 is the tile's first one: every tap is inside.
     pub fn sampling(&self, sampling: &[Sampling; 2], first: [usize; 2]) -> [Sampling; 2] {
         core::array::from_fn(|i| {

@@ -342,7 +342,7 @@ impl Plan {
         // A tile has a whole panel at least.
         let columns = columns.max(self.packing(self.algorithm).panel.min(self.register_tile.columns));
         match self.algorithm {
-            Algorithm::Depthwise => depthwise::scratch_len(&self.blocking, self.lanes()),
+            Algorithm::Depthwise => depthwise::scratch_len(&self.problem, &self.blocking, self.lanes()),
             Algorithm::Winograd => self.winograd.map_or(0, |winograd| winograd.scratch_len(&self.problem)),
             _ => self.copy_len() + rows * columns + columns,
         }

@@ -150,13 +150,15 @@ macro_rules! move_down {
 }
 
 /// Two rows of pixels, where a pixel's next tap is the next pixel's tap, in rows and in columns: an input is loaded once for
-/// all sums of a row of taps and once for both rows. `x` has the axes column, row of inputs (one more than of taps), and
-/// column of taps, and at least a vector of channels. `K` columns of taps are unrolled; 0 stands for any number.
+/// all sums of a row of taps and once for both rows. `x` has the axes column, row of inputs (one more than of taps, or those that are
+/// not zeros, before which there are `skipped`), and column of taps, and at least a vector of channels. `K` columns of taps are
+/// unrolled; 0 stands for any number.
 #[inline(always)]
 pub(super) fn sum_two_rows<T: Element, S: Simd<T>, const W: usize, const K: usize, const GROUPS: u8>(
     s: S,
     w: &Weights<'_, T>,
     x: Lattice<'_, T>,
+    skipped: usize,
     y: [[&mut [T]; W]; 2],
 ) {
     let (x, n) = (x.part(0, W), x.len());
@@ -164,22 +166,22 @@ pub(super) fn sum_two_rows<T: Element, S: Simd<T>, const W: usize, const K: usiz
     let columns = if K > 0 { K } else { columns };
     assert!(columns == x.counts()[2]);
     let ([tap_rows, tap_columns, _], width) = (w.taps.counts(), w.inputs::<GROUPS>());
-    assert!(rows == tap_rows + 1 && columns == tap_columns);
+    assert!(skipped <= tap_rows + 1 && rows <= tap_rows + 1 - skipped && columns == tap_columns);
     for y in y.as_flattened() {
         assert!(y.len() == n);
     }
     each_vector!(n, S::LANES, |c| {
         let [mut upper, mut lower] = [[w.bias(s, c); W]; 2];
-        for (i, input) in (0..rows).flat_map(|i| (0..width).map(move |input| (i, input))) {
-            let mut row = [s.splat(T::ZERO); W];
+        for (line, input) in (0..rows).flat_map(|line| (0..width).map(move |input| (line, input))) {
+            let (i, mut row) = (line + skipped, [s.splat(T::ZERO); W]);
             for j in 1..W {
-                row[j] = inputs::<T, S, GROUPS>(s, x.get([j - 1, i, 0]), c, width, input);
+                row[j] = inputs::<T, S, GROUPS>(s, x.get([j - 1, line, 0]), c, width, input);
             }
             macro_rules! taps {
                 ($(($acc:ident, $i:expr)),*) => {
                     for j in 0..columns {
                         move_down!(row, W, 1 2 3 4 5);
-                        row[W - 1] = inputs::<T, S, GROUPS>(s, x.get([W - 1, i, j]), c, width, input);
+                        row[W - 1] = inputs::<T, S, GROUPS>(s, x.get([W - 1, line, j]), c, width, input);
                         $(
                             let tap = s.load(&w.taps.get([$i, j, input])[c..]);
                             for k in 0..W {

@@ -17,7 +17,7 @@ mod region;
 mod slide;
 mod tiling;
 
-pub(super) use tiling::{STRIP, grid, least_strip, scratch_len};
+pub(super) use tiling::{grid, least_strip, scratch_len, strip_len};
 
 use super::band::Band;
 use super::operator::TileJob;
@@ -44,7 +44,7 @@ impl<T: Element> Op<T> for Depthwise<'_, '_, T> {
         let (source, sampling, first) = if tiling::pads(p, axes, [x.shape()[1], x.shape()[2]]) {
             let band = Band::new(&sampling, first, [height, width]);
             band.copy(&x, place[0].start, place[3].range(), strip);
-            (Source::padded(strip, band.width(), n), band.sampling(&sampling, first), [0; 2])
+            (Source::padded(strip, &band, [x.shape()[1], n]), band.sampling(&sampling, first), [0; 2])
         } else {
             let outputs = [[first[0], height], [first[1], width]];
             (Source::new(s, x, place, p, &sampling, outputs, strip), sampling, first)

@@ -41,6 +41,19 @@ impl<T: Element> Region<'_, T> {
         })
     }
 
+    /// Of the rows of inputs that row `row` of outputs and the next one read, not backwards: those that are not all zeros.
+    fn lines_of_two(&self, row: usize) -> Range<usize> {
+        let (sampling, all) = (&self.sampling[0], self.valid()[0].len() + 1);
+        match sampling.at(self.first[0] + row, self.valid()[0].start) {
+            Some(first) if sampling.stride == 1 => {
+                let [start, end] =
+                    [self.source.rows.start, self.source.rows.end].map(|y| y.saturating_sub(first).min(all));
+                start..end
+            }
+            _ => 0..all,
+        }
+    }
+
     /// What is read for `counts` places: of pixels along an axis, of rows and of columns of taps. The first pixel is the one at
     /// `place` in the tile.
     #[inline(always)]
@@ -243,8 +256,10 @@ impl<T: Element, const K: usize, const GROUPS: u8> Op<T> for TwoRows<'_, '_, '_,
         });
         let blocks = width.div_ceil(columns(S::REGISTERS));
         for row in (starts[0]..starts[0] + region.rows.outputs.len() - 1).step_by(2) {
-            let first = [row + usize::from(turned[0]), starts[1] + if turned[1] { width - 1 } else { 0 }];
-            let counts = [width, valid[0].len() + 1, valid[1].len()];
+            let lines = if turned[0] { 0..valid[0].len() + 1 } else { region.lines_of_two(row) };
+            let (skipped, last_column) = (lines.start, if turned[1] { width - 1 } else { 0 });
+            let first = [row + skipped + usize::from(turned[0]), starts[1] + last_column];
+            let counts = [width, lines.len(), valid[1].len()];
             let x = region.lattice(first, counts, [1, 0, 1], [steps[1], steps[0], steps[1]]);
             let mut i = 0;
             for block in 0..blocks {
@@ -252,15 +267,15 @@ impl<T: Element, const K: usize, const GROUPS: u8> Op<T> for TwoRows<'_, '_, '_,
                 let column = starts[1] + if turned[1] { width - i - count } else { i };
                 let (w, x, pixel) = (&region.weights, x.part(i, count), [row, column]);
                 match count {
-                    2 => two_rows_block::<T, S, 2, K, GROUPS>(s, target, w, x, pixel, turned),
-                    3 => two_rows_block::<T, S, 3, K, GROUPS>(s, target, w, x, pixel, turned),
+                    2 => two_rows_block::<T, S, 2, K, GROUPS>(s, target, w, x, skipped, pixel, turned),
+                    3 => two_rows_block::<T, S, 3, K, GROUPS>(s, target, w, x, skipped, pixel, turned),
                     5 if columns(S::REGISTERS) > 4 => {
-                        two_rows_block::<T, S, 5, K, GROUPS>(s, target, w, x, pixel, turned)
+                        two_rows_block::<T, S, 5, K, GROUPS>(s, target, w, x, skipped, pixel, turned)
                     }
                     6 if columns(S::REGISTERS) > 4 => {
-                        two_rows_block::<T, S, 6, K, GROUPS>(s, target, w, x, pixel, turned)
+                        two_rows_block::<T, S, 6, K, GROUPS>(s, target, w, x, skipped, pixel, turned)
                     }
-                    _ => two_rows_block::<T, S, 4, K, GROUPS>(s, target, w, x, pixel, turned),
+                    _ => two_rows_block::<T, S, 4, K, GROUPS>(s, target, w, x, skipped, pixel, turned),
                 }
                 i += count;
             }
@@ -274,6 +289,7 @@ fn two_rows_block<T: Element, S: Simd<T>, const W: usize, const K: usize, const 
     target: &mut Target<'_, '_, T>,
     w: &Weights<'_, T>,
     x: Lattice<'_, T>,
+    skipped: usize,
     pixel: [usize; 2],
     turned: [bool; 2],
 ) {
@@ -284,6 +300,6 @@ fn two_rows_block<T: Element, S: Simd<T>, const W: usize, const K: usize, const 
     if turned[1] {
         y.iter_mut().for_each(|row| row.reverse());
     }
-    sum_two_rows::<T, S, W, K, GROUPS>(s, w, x, y);
+    sum_two_rows::<T, S, W, K, GROUPS>(s, w, x, skipped, y);
     target.finish(s, in_place, pixel, [2, W], 1, [0, 0]);
 }

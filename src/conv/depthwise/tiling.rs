@@ -8,6 +8,7 @@
 //! Everything here follows from shapes and strides alone, never from the number of threads.
 
 use super::super::Blocking;
+use super::super::band::Band;
 use super::super::problem::Problem;
 use super::region::room;
 use crate::element::Element;
@@ -18,7 +19,11 @@ use crate::window::{Axis, Sampling};
 use core::ops::Range;
 
 /// Elements of a strip, at most: it stays in the second-level cache.
-pub(in super::super) const STRIP: usize = 1 << 14;
+const STRIP: usize = 1 << 14;
+/// The same where tiles are copied with their padding, of a vector of channels: large kernels.
+const PADDED_STRIP: usize = 1 << 16;
+/// Rows and columns of outputs of such a tile, if they fit.
+const PADDED_SIZE: usize = 32;
 /// Rows and columns of a tile with a strip, at least, where that leaves some channels.
 const STRIP_SIZE: [usize; 2] = [8, 16];
 /// Channels of a tile, at most.
@@ -29,8 +34,6 @@ const FEW_CHANNELS: usize = 128;
 const CACHE: usize = 32 << 10;
 /// Pixels along an axis that a lattice of outputs reads, at least: each is a tile of its own.
 const LATTICE: usize = 4;
-/// Outputs along an axis of a small map.
-const SMALL: usize = 8;
 /// The most lanes of all levels.
 const LANES: usize = 16;
 /// Tiles that one image gives, if it can.
@@ -45,9 +48,18 @@ pub(in super::super) fn least_strip(p: &Problem, lanes: usize) -> usize {
     p.reach(0, 1).saturating_mul(p.reach(1, 1)).saturating_mul(lanes)
 }
 
+/// Elements of a strip, at most.
+pub(in super::super) fn strip_len(p: &Problem, lanes: usize) -> usize {
+    let size = |i: usize| p.reach(i, PADDED_SIZE);
+    match may_pad(p) {
+        true => size(0).saturating_mul(size(1)).saturating_mul(lanes).clamp(STRIP, PADDED_STRIP),
+        false => STRIP,
+    }
+}
+
 /// Elements of scratch memory that a tile needs: a strip, the sums of a block of pixels, and a pixel beside them.
-pub(in super::super) fn scratch_len(blocking: &Blocking, lanes: usize) -> usize {
-    STRIP + room(blocking.columns.min(CHANNELS).max(lanes).next_multiple_of(lanes))
+pub(in super::super) fn scratch_len(p: &Problem, blocking: &Blocking, lanes: usize) -> usize {
+    strip_len(p, lanes) + room(blocking.columns.min(CHANNELS).max(lanes).next_multiple_of(lanes))
 }
 
 /// How the outputs `y` are cut into tiles.
@@ -90,9 +102,14 @@ pub(in super::super) fn grid<T: Element>(
     let mut rows = rows.next_multiple_of(unit).min(height);
     let mut most_channels = Parts::Blocks { len: p.outputs, block: p.outputs, unit: lanes, most: channels / lanes };
     if needs_strip {
+        let strip = strip_len(p, lanes);
         let fits = |rows: usize, columns: usize, channels: usize| {
-            reach(0, rows).saturating_mul(reach(1, columns)).saturating_mul(channels) <= STRIP
+            reach(0, rows).saturating_mul(reach(1, columns)).saturating_mul(channels) <= strip
         };
+        // Weights of a large kernel are read again for each block of pixels, and of a vector of channels they are nearest.
+        while is_padded && channels > lanes && !fits(rows, columns, channels) {
+            channels = even(p.outputs, channels - lanes, lanes);
+        }
         // Rather narrow than flat: what tiles have in common is copied for each.
         for [least_rows, least_columns] in [STRIP_SIZE, [1, STRIP_SIZE[1]]] {
             while rows > least_rows && !fits(rows, columns, channels) {
@@ -125,28 +142,25 @@ pub(in super::super) fn grid<T: Element>(
     Grid::new([Parts::up_to(y[0], 1), rows, columns, most_channels])
 }
 
-/// Whether a tile that does not slide is computed from a copy with its padding. On small maps most outputs have taps in the
-/// padding, and each set of taps is a region of its own, of few pixels (5x5, 1152 channels at 7x7 on Zen 4: 57 us by regions,
-/// 48 us from a copy; at 14x14 the regions win).
+/// Whether a tile that does not slide is computed from a copy with its padding. Each set of taps in the image is a region of its own
+/// else: where most outputs have taps in the padding, or many along both axes, regions of few pixels take longer than the copy and its
+/// zeros (Zen 3, 96 channels, a copy against regions: 31x31 at 28x28 1.8 and 6.1 ms, 11x11 305 and 376 us, 9x9 220 and 229; at 56x56
+/// 21x21 4.2 and 5.0 ms, 13x13 1.9 and 1.6 ms).
 pub(super) fn pads(p: &Problem, axes: &[Axis; 2], input: [usize; 2]) -> bool {
-    if p.transposed
-        || p.window.stride != [1, 1]
-        || repeat(p) > 1
-        || least_strip(p, LANES) > STRIP
-        || super::slide::take(p)
-    {
-        return false;
-    }
-    let mut inside = 1.0;
-    for i in 0..2 {
-        let (sampling, outputs) = (axes[i].sampling(input[i]), axes[i].output(input[i]).unwrap_or(0));
-        if !(1..=SMALL).contains(&outputs) {
-            return false;
-        }
-        let whole = (0..outputs).filter(|&o| sampling.valid(o).len() == sampling.taps).count();
-        inside *= whole as f64 / outputs as f64;
-    }
-    inside < 0.3
+    let border = |i: usize| {
+        let outputs = axes[i].output(input[i]).unwrap_or(0).max(1);
+        let zeros = axes[i].pad.map(|zeros| zeros.max(0) as usize);
+        (zeros[0].saturating_add(zeros[1]).min(outputs)) as f64 / outputs as f64
+    };
+    let [height, width] = [border(0), border(1)];
+    may_pad(p)
+        && least_strip(p, LANES) <= strip_len(p, LANES)
+        && ((1.0 - height) * (1.0 - width) < 0.2 || height * width > 0.07)
+}
+
+/// Whether, on some images, tiles are copied so.
+fn may_pad(p: &Problem) -> bool {
+    !p.transposed && p.window.stride == [1, 1] && repeat(p) == 1 && !super::slide::take(p)
 }
 
 /// From an output to the next one that shares inputs with it, where outputs are taken so: those of dilated kernels that slide. Inputs
@@ -190,7 +204,6 @@ fn hull(sampling: &Sampling, first: usize, count: usize) -> Range<usize> {
 }
 
 /// The pixels of one image that a tile touches, a channel for each of its outputs.
-#[derive(Clone, Copy)]
 pub(super) struct Source<'a, T> {
     pub data: &'a [T],
     /// Where the first pixel lies, and which one it is.
@@ -198,6 +211,8 @@ pub(super) struct Source<'a, T> {
     pub first: [usize; 2],
     /// From a row, and a column, to the next.
     pub strides: [usize; 2],
+    /// The other rows are zeros.
+    pub rows: Range<usize>,
 }
 
 impl<'a, T: Element> Source<'a, T> {
@@ -216,7 +231,7 @@ impl<'a, T: Element> Source<'a, T> {
         let [_, row, column, _] = x.strides();
         if n == 1 || !needs_strip(p, &x) {
             let start = x.at([image, 0, 0, channels.start / repeat]);
-            return Source { data: x.data(), start, first: [0; 2], strides: [row, column] };
+            return Source { data: x.data(), start, first: [0; 2], strides: [row, column], rows: 0..usize::MAX };
         }
         let [rows, columns] = [0, 1].map(|i| hull(&sampling[i], outputs[i][0], outputs[i][1]));
         let line = (columns.len() * n).max(1);
@@ -230,12 +245,13 @@ impl<'a, T: Element> Source<'a, T> {
                 fill(&x, at, channels, repeat, line);
             }
         }
-        Source { data: strip, start: 0, first: [rows.start, columns.start], strides: [line, n] }
+        Source { data: strip, start: 0, first: [rows.start, columns.start], strides: [line, n], rows: 0..usize::MAX }
     }
 
-    /// A copy of a band, padding included.
-    pub fn padded(data: &'a [T], width: usize, channels: usize) -> Self {
-        Source { data, start: 0, first: [0; 2], strides: [width * channels, channels] }
+    /// A copy of a band of an image of some height, padding included.
+    pub fn padded(data: &'a [T], band: &Band, [height, channels]: [usize; 2]) -> Self {
+        let strides = [band.width() * channels, channels];
+        Source { data, start: 0, first: [0; 2], strides, rows: band.rows_inside(height) }
     }
 
     /// Every so many-th row and column, from an input of the first output on, as an image of its own, and how outputs that are as far

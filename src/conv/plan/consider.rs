@@ -1,7 +1,7 @@
 //! What each lowering costs, or why it refuses.
 
 use super::super::algorithm::{Algorithm, Refusal};
-use super::super::depthwise::{STRIP, least_strip};
+use super::super::depthwise::{least_strip, strip_len};
 use super::super::patches::MAX_SEGMENTS;
 use super::super::winograd::{Weights, Winograd, is_accurate};
 use super::{Options, Plan};
@@ -56,8 +56,10 @@ impl Plan {
             Algorithm::Depthwise if self.most_inputs() < p.inputs_per_group() => {
                 Err(Refusal::ChannelsPerGroup { given: p.inputs_per_group(), wanted: self.most_inputs() })
             }
-            Algorithm::Depthwise if p.inputs_per_group() > 1 && least_strip(p, self.lanes()) > STRIP => {
-                Err(Refusal::Scratch { given: least_strip(p, self.lanes()), wanted: STRIP })
+            Algorithm::Depthwise
+                if p.inputs_per_group() > 1 && least_strip(p, self.lanes()) > strip_len(p, self.lanes()) =>
+            {
+                Err(Refusal::Scratch { given: least_strip(p, self.lanes()), wanted: strip_len(p, self.lanes()) })
             }
             Algorithm::Depthwise if p.inputs_per_group() > 1 => {
                 // Lanes are spread by an instruction, where there is one.
