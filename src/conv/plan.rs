@@ -73,7 +73,7 @@ impl Options {
     pub fn blocking(self, rows: usize, depth: usize, columns: usize) -> Self {
         let rows = rows.clamp(1, crate::gemm::MAX_ROWS);
         let (depth, columns) = (depth.max(1), columns.max(1));
-        Options { blocking: Some(Blocking { rows, depth, columns, weights: depth * columns }), ..self }
+        Options { blocking: Some(Blocking { rows, most_rows: rows, depth, columns, weights: depth * columns }), ..self }
     }
 
     /// Transforms of other tiles than the cheapest ones, for tests: of so many outputs along each axis. An axis of one tap has
@@ -220,9 +220,10 @@ impl Plan {
         let step = |i: usize| if p.transposed { p.window.stride[i] } else { 1 };
         let outputs = [y[1].div_ceil(step(0)).max(1), y[2].div_ceil(step(1)).max(1)];
         let even = |len: usize, most: usize| len.div_ceil(len.div_ceil(most.max(1)));
+        let pixels = self.block_pixels(source);
         // A few rows high: the pixels at the left and right border are classes of their own, of as many rows.
-        let mut columns = even(outputs[1], (self.blocking.rows / 4).max(1));
-        let mut rows = (self.blocking.rows / columns).max(1);
+        let mut columns = even(outputs[1], (pixels / 4).max(1));
+        let mut rows = (pixels / columns).max(1);
         if source == Source::Band {
             let room = self.copy_len() / p.inputs_per_group();
             let fits = |rows: usize, columns: usize| p.reach(0, rows).saturating_mul(p.reach(1, columns)) <= room;
@@ -234,6 +235,18 @@ impl Plan {
             }
         }
         p.grid(y, [rows, columns], &self.blocking, self.register_tile.columns, workers)
+    }
+
+    /// Pixels that are multiplied at a time, at most.
+    fn block_pixels(&self, source: Source) -> usize {
+        let Blocking { rows, depth, columns, .. } = self.blocking;
+        let (terms, outputs) = (self.problem.terms(), self.problem.outputs_per_group());
+        let most = self.blocking.rows(terms, outputs);
+        match source {
+            Source::Image => most,
+            // Copies and sums have scratch memory of their own.
+            _ => most.min(rows * depth / depth.min(terms)).min(rows * columns / columns.min(outputs)),
+        }
     }
 
     /// How the outputs `y` are cut into blocks of transformed tiles for so many workers.

@@ -194,7 +194,9 @@ impl Problem {
         if all > 1 {
             let least = LEAST_PIXELS.div_ceil(columns.max(1)).min(rows);
             rows = rows.div_ceil(cuts.min(work / TILE_WORK).max(1)).max(least);
-            rows = all.div_ceil(all.div_ceil(rows));
+            // Of one, or an even number of blocks, two workers have as much to do.
+            let blocks = all.div_ceil(rows);
+            rows = all.div_ceil(if blocks > 1 { blocks.next_multiple_of(2) } else { 1 });
             // A tile costs half a microsecond beside its rows. Where channels are cut as well, their next part finds the inputs in the
             // cache.
             times = match (workers, channels.count()) {

@@ -3,7 +3,10 @@
 use crate::simd::{Level, Machine};
 
 /// The most rows of A in one product: their starts lie on the stack.
-pub(crate) const MAX_ROWS: usize = 256;
+pub(crate) const MAX_ROWS: usize = 512;
+
+/// The most of sums with many terms, whatever the cache.
+const MOST_ROWS: usize = 256;
 
 /// Rows and columns of C that one call of the micro-kernel keeps in registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,8 +64,10 @@ const MOST_TILE_ROWS: usize = rows(32);
 /// is multiplied into, fit into half of the second-level cache together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Blocking {
-    /// Rows of A and C: pixels. At most 256.
+    /// Rows of A and C: pixels. At most 512.
     pub rows: usize,
+    /// The same where a sum has few terms, and C few columns.
+    pub most_rows: usize,
     /// Terms of a sum between two visits of C.
     pub depth: usize,
     /// Columns of B and C: output channels.
@@ -79,8 +84,17 @@ impl Blocking {
         let depth = (machine.l1_bytes / 2 / size_of::<T>() / tile.columns).clamp(128, 512);
         let columns = 512;
         let rows = machine.l2_bytes / 2 / size_of::<T>() / (depth + columns);
-        let rows = (rows / tile.rows * tile.rows).clamp(tile.rows, MAX_ROWS / tile.rows * tile.rows);
-        Blocking { rows, depth, columns, weights: machine.l2_bytes / 2 / size_of::<T>() }
+        let whole = |rows: usize| rows / tile.rows * tile.rows;
+        let rows = whole(rows).clamp(tile.rows, whole(MOST_ROWS));
+        Blocking { rows, most_rows: whole(MAX_ROWS), depth, columns, weights: machine.l2_bytes / 2 / size_of::<T>() }
+    }
+
+    /// Rows of a block of so many terms and columns. A block of few of them takes no more room with more rows, and what it costs
+    /// beside them counts less (16 -> 16 at 112x112, with an L2 of 512 KB: 84 rows in 165 us, 252 in 121 us, 504 in 108 us).
+    pub(crate) fn rows(&self, terms: usize, columns: usize) -> usize {
+        let room = self.rows * (self.depth + self.columns);
+        let each = (self.depth.min(terms) + self.columns.min(columns)).max(1);
+        (room / each).clamp(self.rows, self.most_rows)
     }
 
     /// Panels of `k` rows and `nr` columns that are kept in the second-level cache.

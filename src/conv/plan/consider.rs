@@ -2,6 +2,7 @@
 
 use super::super::algorithm::{Algorithm, Refusal};
 use super::super::depthwise::{least_strip, strip_len};
+use super::super::gemm_tile::Source;
 use super::super::patches::MAX_SEGMENTS;
 use super::super::winograd::{Weights, Winograd, is_accurate};
 use super::{Options, Plan};
@@ -141,8 +142,9 @@ impl Plan {
             let lost = (before.lost + after.lost) / (axis.kernel as f64 * outputs as f64);
             Border { classes: before.classes + after.classes, lost: lost.min(1.0) }
         });
-        let columns = columns.min(self.blocking.rows);
-        let tile = (self.blocking.rows / columns).clamp(1, rows);
+        let pixels = self.block_pixels(Source::Image);
+        let columns = columns.min(pixels);
+        let tile = (pixels / columns).clamp(1, rows);
         let classes = (1.0 + borders[1].classes) * (1.0 + borders[0].classes * tile as f64 / rows as f64);
         ((1.0 - borders[0].lost) * (1.0 - borders[1].lost), (classes - 1.0) / (tile * columns) as f64)
     }
