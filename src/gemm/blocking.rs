@@ -119,6 +119,24 @@ mod tests {
     }
 
     #[test]
+    fn blocks_of_short_sums_are_taller_and_take_no_more_room() {
+        for (level, l2_bytes) in [(Level::Avx2, 256 << 10), (Level::Avx2, 512 << 10), (Level::Avx512, 2 << 20)] {
+            let blocking = Blocking::new::<f32>(&Machine { level, l2_bytes, ..Machine::detect() });
+            let Blocking { rows, most_rows, depth, columns, .. } = blocking;
+            assert!(rows <= MOST_ROWS && most_rows <= MAX_ROWS);
+            assert_eq!(blocking.rows(depth, columns), rows);
+            assert_eq!(blocking.rows(usize::MAX, usize::MAX), rows);
+            assert_eq!(blocking.rows(1, 1), most_rows);
+            for (terms, outputs) in [(27, 32), (144, 16), (64, 256), (4096, 1), (1, 4096)] {
+                let taller = blocking.rows(terms, outputs);
+                assert!(taller >= rows, "{level}: {terms} terms, {outputs} outputs");
+                let room = taller * (terms.min(depth) + outputs.min(columns));
+                assert!(room <= rows * (depth + columns), "{level}: {terms} terms, {outputs} outputs");
+            }
+        }
+    }
+
+    #[test]
     fn the_table_says_what_the_levels_are() {
         for level in Level::available() {
             assert_eq!(RegisterTile::new::<f32>(level), f32::at(level, Tile), "{level}");

@@ -203,6 +203,38 @@ mod tests {
     use alloc::vec;
     use alloc::vec::Vec;
 
+    /// Every number of elements, with others beside them.
+    struct Partial;
+
+    impl<T: Element> Op<T> for Partial {
+        type Out = ();
+        #[inline(always)]
+        fn run<S: Simd<T>>(self, s: S) {
+            let x: Vec<T> = (1..=S::LANES + 2).map(|l| T::from_f64(l as f64)).collect();
+            for (start, n) in (0..3).flat_map(|start| (0..=S::LANES).map(move |n| (start, n))) {
+                let mut y = vec![T::from_f64(-1.0); S::LANES + 2];
+                if start + n > y.len() {
+                    continue;
+                }
+                s.store_partial(s.load(&x), &mut y[start..start + n]);
+                for (l, &y) in y.iter().enumerate() {
+                    let want = if (start..start + n).contains(&l) { x[l - start] } else { T::from_f64(-1.0) };
+                    assert!(y == want, "{n} of {}, from {start}: element {l}", S::LANES);
+                }
+                s.store(s.load_partial(&x[start..start + n]), &mut y);
+                assert!((0..S::LANES).all(|l| y[l] == if l < n { x[start + l] } else { T::ZERO }), "{n}: {y:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_vector_is_read_and_written() {
+        for level in Level::available() {
+            f32::at(level, Partial);
+            f64::at(level, Partial);
+        }
+    }
+
     /// Every number of times and every phase.
     struct Repeat;
 
