@@ -9,8 +9,9 @@
 //!
 //! Vectorized over the output channels of all groups. With the usual kernels, outputs slide along the rows of the image
 //! (`slide.rs`). Of others, taps in the padding are left out: a tile falls into regions whose outputs share their taps, nearly
-//! all of it into one, which is walked along its longer axis, a block of pixels at a time. Each sum is its bias and then its
-//! taps, in row-major order or, with the usual kernels, in column-major order, whatever the block that it is computed in.
+//! all of it into one, which is walked along its longer axis, a block of pixels at a time. Where it would fall into many small ones,
+//! it is one region of a copy with its padding. Each sum is its bias and then its taps, in row-major order or, with the usual kernels,
+//! in column-major order, whatever the block that it is computed in.
 
 mod kernel;
 mod region;
