@@ -4,7 +4,7 @@ mod common;
 
 use common::conv::{HeldWeights, Layer, Numbers, Sums, cases, in_f64, layers, ways};
 use common::*;
-use gemmule::{ConvTranspose2d, Epilogue, Error, Options, Padding, Run, Serial, Weights, Write};
+use gemmule::{Accuracy, ConvTranspose2d, Epilogue, Error, Options, Padding, Run, Serial, Weights, Write};
 use gemmule_reference::{self as reference, Array4};
 use proptest::prelude::*;
 
@@ -133,9 +133,10 @@ fn it_is_the_adjoint_of_the_convolution() {
         forward(x.view(), y.view_mut());
         y.array()
     };
-    let conv = layer.conv().prepare(Weights::hwio(&w.data), None, &Options::new()).unwrap();
-    let transpose =
-        transpose.output_padding([1, 0]).prepare(Weights::hwio(&turned.data), None, &Options::new()).unwrap();
+    // Fast transforms round.
+    let options = Options::new().accuracy(Accuracy::Exact);
+    let conv = layer.conv().prepare(Weights::hwio(&w.data), None, &options).unwrap();
+    let transpose = transpose.output_padding([1, 0]).prepare(Weights::hwio(&turned.data), None, &options).unwrap();
     let forward = run(&x, layer.y_shape(), &|x, y| conv.forward(x, y, &Epilogue::new(), Run::new()).unwrap());
     let back = run(&y, layer.x_shape(), &|x, y| transpose.forward(x, y, &Epilogue::new(), Run::new()).unwrap());
     let dot = |a: &Array4<f64>, b: &Array4<f64>| a.data.iter().zip(&b.data).map(|(a, b)| a * b).sum::<f64>();
