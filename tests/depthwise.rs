@@ -279,7 +279,7 @@ fn large_kernels() {
                 let mut case = Case { pass, ..plain(level, channels, 1, size) };
                 let [rows, columns] = kernel.map(|k| (k / 2) as isize);
                 (case.layer.kernel, case.layer.padding) = (kernel, [[rows, rows + 2], [columns; 2]]);
-                if i % 2 == 0 {
+                if i % 2 == 0 && lanes(level) > 1 {
                     (case.layer.inputs, case.layer.outputs, case.layer.groups) = (2, 2, channels.div_ceil(2));
                 }
                 case.check::<f32>();
