@@ -144,7 +144,7 @@ pub(in super::super) fn grid<T: Element>(
 
 /// Whether a tile that does not slide is computed from a copy with its padding. Each set of taps in the image is a region of its own
 /// else: where most outputs have taps in the padding, or many along both axes, regions of few pixels take longer than the copy and its
-/// zeros (Zen 3, 96 channels, a copy against regions: 31x31 at 28x28 1.8 and 6.1 ms, 11x11 305 and 376 us, 9x9 220 and 229; at 56x56
+/// zeros (Zen 3, 96 channels, a copy against regions: 31x31 at 28x28 1.7 and 4.8 ms, 11x11 305 and 376 us, 9x9 220 and 229; at 56x56
 /// 21x21 4.2 and 5.0 ms, 13x13 1.9 and 1.6 ms).
 pub(super) fn pads(p: &Problem, axes: &[Axis; 2], input: [usize; 2]) -> bool {
     let border = |i: usize| {
