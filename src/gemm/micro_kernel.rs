@@ -271,9 +271,9 @@ fn part<T, S: Simd<T>>(v: usize, n: usize) -> Range<usize> {
 /// The vectors of a row, as far as there are columns.
 #[inline(always)]
 fn load<T: Element, S: Simd<T>, const VECTORS: usize>(s: S, x: &[T], whole: bool) -> [S::V; VECTORS] {
-    if whole {
-        from_fn(|v| s.load(&x[v * S::LANES..]))
-    } else {
-        from_fn(|v| s.load_partial(&x[part::<T, S>(v, x.len())]))
-    }
+    let mut vectors = [s.splat(T::ZERO); VECTORS];
+    unrolled!(@ v, VECTORS, {
+        vectors[v] = if whole { s.load(&x[v * S::LANES..]) } else { s.load_partial(&x[part::<T, S>(v, x.len())]) };
+    }, 0 1 2 3 4 5);
+    vectors
 }

@@ -4,7 +4,6 @@ use super::tiling::Source;
 use crate::element::Element;
 use crate::simd::{Lattice, Simd};
 use crate::window::Taps;
-use core::array::from_fn;
 
 /// Vectors that a kernel keeps in registers at a time.
 const VECTORS: usize = 4;
@@ -38,7 +37,14 @@ pub(super) fn by_chunks<T: Element, S: Simd<T>>(s: S, channels: usize, mut kerne
 /// `N` vectors, or part of one.
 #[inline(always)]
 pub(super) fn load<T: Element, S: Simd<T>, const N: usize>(s: S, x: &[T]) -> [S::V; N] {
-    if x.len() == N * S::LANES { from_fn(|v| s.load(&x[v * S::LANES..])) } else { [s.load_partial(x); N] }
+    if x.len() != N * S::LANES {
+        return [s.load_partial(x); N];
+    }
+    let mut vectors = [s.splat(T::ZERO); N];
+    for i in 0..N {
+        vectors[i] = s.load(&x[i * S::LANES..]);
+    }
+    vectors
 }
 
 /// `N` vectors, or part of one.
