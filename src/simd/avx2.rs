@@ -28,31 +28,36 @@ fn mask<const LANES: usize>(_: Avx2, n: usize) -> __m256i {
     unsafe { _mm256_loadu_si256(window.as_ptr().cast()) }
 }
 
-/// The first elements of a vector, in pieces of a power of two. A masked store is one instruction, but AMD's cores take some twelve
-/// cycles for each, and longer while reads are under way (Zen 3, 1x1, 64 -> 1 at 28x28: 11.4 us, and 8.7 us in pieces).
+/// The first elements of a vector, in two pieces that may overlap, each a half or a quarter of it. A masked store is one instruction,
+/// but AMD's cores take some twelve cycles for each, and longer while reads are under way (Zen 3, 1x1, 64 -> 1 at 28x28: 11.4 us,
+/// and 8.7 us in pieces).
 #[inline(always)]
 fn store_first<T: Element>(_: Avx2, v: __m256i, y: &mut [T]) {
-    let bytes = size_of_val(y);
+    static LANES: [i32; 12] = [0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3];
+    let (bytes, start) = (size_of_val(y), y.as_mut_ptr().cast::<f32>());
     assert!(bytes <= 32, "more than a vector");
-    let mut at = y.as_mut_ptr().cast::<f32>();
-    // SAFETY: an `Avx2` is made only where detection found avx2; the pieces follow each other, and have as many bytes together as the
-    // slice, which is made of elements of four or eight bytes.
+    let piece = if bytes >= 16 { 16 } else { 8 };
+    // SAFETY: an `Avx2` is made only where detection found avx2. The slice is made of elements of four or eight bytes: of at least
+    // four where one is stored, and of a whole piece where two are, the second of which ends where the slice does. The window of the
+    // table has eight elements.
     unsafe {
-        let v = _mm256_castsi256_ps(v);
-        if bytes == 32 {
-            return _mm256_storeu_ps(at, v);
+        if bytes < piece {
+            if bytes >= 4 {
+                _mm_store_ss(start, _mm_castsi128_ps(_mm256_castsi256_si128(v)));
+            }
+            return;
         }
-        let mut rest = _mm256_castps256_ps128(v);
-        if bytes & 16 != 0 {
-            _mm_storeu_ps(at, rest);
-            (rest, at) = (_mm256_extractf128_ps::<1>(v), at.add(4));
-        }
-        if bytes & 8 != 0 {
-            _mm_storel_epi64(at.cast(), _mm_castps_si128(rest));
-            (rest, at) = (_mm_movehl_ps(rest, rest), at.add(2));
-        }
-        if bytes & 4 != 0 {
-            _mm_store_ss(at, rest);
+        let behind = (bytes - piece) / 4;
+        let places = _mm256_loadu_si256(LANES[behind..][..8].as_ptr().cast());
+        let first = _mm256_castsi256_si128(v);
+        let last = _mm256_castsi256_si128(_mm256_permutevar8x32_epi32(v, places));
+        let last_at = start.add(behind);
+        if piece == 16 {
+            _mm_storeu_si128(start.cast(), first);
+            _mm_storeu_si128(last_at.cast(), last);
+        } else {
+            _mm_storel_epi64(start.cast(), first);
+            _mm_storel_epi64(last_at.cast(), last);
         }
     }
 }
