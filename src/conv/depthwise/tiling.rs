@@ -142,10 +142,19 @@ pub(in super::super) fn grid<T: Element>(
     Grid::new([Parts::up_to(y[0], 1), rows, columns, most_channels])
 }
 
+/// The share of the outputs that have all taps in the image, below which tiles are copied with their padding, and that of those with
+/// padding along both axes, above which they are.
+const FEW_INSIDE: f64 = 0.2;
+const MANY_CORNERS: f64 = 0.07;
+/// The first of these for groups of so many channels and more.
+const MOST_INSIDE: f64 = 0.9;
+const WIDE_GROUP: usize = 8;
+
 /// Whether a tile that does not slide is computed from a copy with its padding. Each set of taps in the image is a region of its own
 /// else: where most outputs have taps in the padding, or many along both axes, regions of few pixels take longer than the copy and its
 /// zeros (Zen 3, 96 channels, a copy against regions: 31x31 at 28x28 1.7 and 4.8 ms, 11x11 305 and 376 us, 9x9 220 and 229; at 56x56
-/// 21x21 4.2 and 5.0 ms, 13x13 1.9 and 1.6 ms).
+/// 21x21 4.2 and 5.0 ms, 13x13 1.9 and 1.6 ms). Groups of many channels have more sums for each pixel that is copied (3x3, 32 groups of
+/// 8 at 28x28: 442 and 618 us; 16 groups of 4 at 14x14: 24.9 and 22.9).
 pub(super) fn pads(p: &Problem, axes: &[Axis; 2], input: [usize; 2]) -> bool {
     let border = |i: usize| {
         let outputs = axes[i].output(input[i]).unwrap_or(0).max(1);
@@ -153,9 +162,10 @@ pub(super) fn pads(p: &Problem, axes: &[Axis; 2], input: [usize; 2]) -> bool {
         (zeros[0].saturating_add(zeros[1]).min(outputs)) as f64 / outputs as f64
     };
     let [height, width] = [border(0), border(1)];
+    let (inside, is_wide) = ((1.0 - height) * (1.0 - width), p.inputs_per_group() >= WIDE_GROUP);
     may_pad(p)
         && least_strip(p, LANES) <= strip_len(p, LANES)
-        && ((1.0 - height) * (1.0 - width) < 0.2 || height * width > 0.07)
+        && (inside < FEW_INSIDE || height * width > MANY_CORNERS || (is_wide && inside < MOST_INSIDE))
 }
 
 /// Whether, on some images, tiles are copied so.
