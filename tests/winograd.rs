@@ -7,7 +7,7 @@ use common::conv::{Layer, Numbers, Sums, in_f64};
 use common::*;
 use gemmule::{
     Accuracy, Algorithm, Conv2d, ConvTranspose2d, Epilogue, Error, Level, Machine, Options, PackedConv2d,
-    PackedConvTranspose2d, Plan, Refusal, Run, Serial, View, ViewMut, Weights,
+    PackedConvTranspose2d, Plan, Refusal, Run, Serial, View, ViewMut, Weights, Write,
 };
 use gemmule_reference::{self as reference, Array4};
 
@@ -167,6 +167,49 @@ fn every_channel_tail() {
             check::<f32>(&layer, None, level, Layout::Nhwc);
             check::<f64>(&Layer { groups: 2, ..layer.clone() }, None, level, Layout::Nchw);
             check::<f32>(&Layer { stride: [2, 2], size: [5, 9], ..layer }, None, level, Layout::Nhwc);
+        }
+    }
+}
+
+/// Tiles of a row are transformed together, so many of them, in whole rows of the image or pixel by pixel.
+#[test]
+fn rows_of_many_tiles() {
+    for level in levels() {
+        for (seed, width) in (28..=37).chain([49, 66, 103]).enumerate() {
+            let padding = [[1; 2], [seed as isize % 3, (width as isize % 5) * 9]];
+            let layer = Layer { padding, seed: seed as u64, ..Layer::new([INPUTS, 5], [3, 3], [7, width]) };
+            let transform = Some([[2, 2], [4, 4], [6, 6]][seed % 3]);
+            check::<f32>(&layer, transform, level, Layout::Nhwc);
+            check::<f64>(&layer, None, level, LAYOUTS[seed % LAYOUTS.len()]);
+            check::<f32>(&Layer { groups: 2, dilation: [1, 2], ..layer.clone() }, transform, level, Layout::Nhwc);
+            check::<f32>(&Layer { stride: [2, 2], size: [9, 2 * width], ..layer }, None, level, Layout::Nhwc);
+        }
+    }
+}
+
+#[test]
+fn what_is_added_to_rows_of_many_tiles() {
+    let (width, outputs) = (103, 5);
+    let layer = Layer { padding: [[1; 2]; 2], ..Layer::new([INPUTS, outputs], [3, 3], [13, width]) };
+    let (random, numbers) = (&mut Random(1), Numbers::Integers);
+    let (x, w) = (numbers.array::<f32>(layer.x_shape(), random), numbers.array::<f32>(layer.w_shape(), random));
+    let more = numbers.array::<f32>(layer.y_shape(), random);
+    for level in levels() {
+        for m in [2, 4, 6] {
+            let options = Way { transform: Some([m, m]), level, layout: Layout::Nhwc }.options();
+            let packed = layer.conv().prepare(Weights::hwio(&w.data), None, &options).unwrap();
+            let forward = |epilogue: &Epilogue<f32>, mut y: Vec<f32>| {
+                let (x, to) = (View::nhwc(&x.data, layer.x_shape()), ViewMut::nhwc(&mut y, layer.y_shape()));
+                packed.forward(x.unwrap(), to.unwrap(), epilogue, Run::new().executor(&Serial)).unwrap();
+                y
+            };
+            let sums = forward(&Epilogue::new(), vec![f32::NAN; more.data.len()]);
+            let expected: Vec<f32> = sums.iter().zip(&more.data).map(|(sum, more)| sum + more).collect();
+            let residual = View::nhwc(&more.data, layer.y_shape()).unwrap();
+            let added = forward(&Epilogue::new().residual(residual), vec![f32::NAN; more.data.len()]);
+            assert_eq!(added, expected, "residual, {level}, {m}");
+            let accumulated = forward(&Epilogue::new().write(Write::Accumulate), more.data.clone());
+            assert_eq!(accumulated, expected, "accumulated, {level}, {m}");
         }
     }
 }

@@ -6,7 +6,8 @@
 //!   cache, and after the first block less, where they stay in the second-level cache. With few tiles this is what counts.
 //! - *strips*: a strip of the micro-kernel, and a product, cost the same whatever their size.
 //! - *passes*: reading, transforming and writing the vectors of each point, once for each axis, in and out.
-//! - *tiles*: what a tile, a line of a pass and a pixel cost beside their vectors. With few channels this is most of it.
+//! - *tiles*: what a tile, a line of a pass and a pixel cost beside their vectors, where tiles are transformed one by one; tiles that
+//!   are transformed together take less.
 //!
 //! The constants were fitted to what [`crate::Algorithm::Winograd`] took in 39 random layers of the example `choose` (seeds 1
 //! and 2, one thread, hot) on Emerald Rapids. Strips, passes and tiles were fitted again, there, when they had come to cost less, in

@@ -42,7 +42,8 @@ use crate::simd::{Marks, Op, Simd};
 use crate::tiles::{Box4, Grid, Part};
 use crate::window::{Sampling, Window};
 use core::fmt;
-use tiling::{Cuts, LINE, MOST_TILES, Sizes};
+use core::ops::Range;
+use tiling::{Cuts, LINE, MOST_TILES, SPAN, Sizes};
 
 /// How a problem is transformed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -128,15 +129,15 @@ impl Winograd {
     }
 
     fn sizes(&self, forms: [Form; 2], tiles: usize, p: &Problem) -> Sizes {
-        Sizes::new(tiles, planes(forms), p.inputs_per_group(), self.part)
+        Sizes::new(tiles, forms.map(Form::points), p.inputs_per_group(), self.part)
     }
 
     /// Elements of scratch memory that a block needs.
     pub fn scratch_len(&self, p: &Problem) -> usize {
-        let pixels = self.most[0].m * self.most[1].m;
         let lens = self.sizes(self.most, self.tiles, p).lens(planes(self.most));
-        // The outputs of a tile, and a pixel beside them; or a copy of its inputs, where channels are not contiguous.
-        let beside = lens[2].max((pixels + 1) * self.part);
+        // The outputs of tiles, and a pixel beside them; or a copy of a tile's inputs, where channels are not contiguous.
+        let sums = self.most[0].m * SPAN.max(self.most[1].m * self.part);
+        let beside = lens[2].max(sums + self.part);
         (lens.iter().sum::<usize>() + beside).next_multiple_of(LINE)
     }
 
@@ -210,7 +211,7 @@ impl<T: Element> Op<T> for WinogradTile<'_, '_, T> {
         let cuts = [Cuts::new(forms[0], height), Cuts::new(forms[1], width)];
         let sizes = winograd.sizes(forms, cuts[0].tiles * cuts[1].tiles, p);
         let group = place[3].start / p.outputs_per_group();
-        let block = Block { winograd, p, class: &class, forms, sampling: &sampling, first, place, cuts, sizes, group };
+        let block = Block { p, class: &class, forms, sampling: &sampling, first, place, cuts, sizes, group };
         let [v_len, m_len, between_len, zeros_len] = sizes.lens(planes(forms));
         let (v, scratch) = scratch.split_at_mut(v_len);
         let (m, scratch) = scratch.split_at_mut(m_len);
@@ -234,7 +235,6 @@ impl<T: Element> Op<T> for WinogradTile<'_, '_, T> {
 
 /// A block of tiles: the outputs of a box.
 struct Block<'a> {
-    winograd: &'a Winograd,
     p: &'a Problem,
     class: &'a TapClass,
     forms: [Form; 2],
@@ -266,6 +266,17 @@ impl PointRow {
 }
 
 impl Block<'_> {
+    /// Tiles of a row that are transformed together, `most` at most: a last one that has fewer outputs is alone.
+    fn side_by_side(&self, most: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+        let (tiles, whole) = (self.cuts[1].tiles, self.cuts[1].whole_tiles());
+        let mut start = 0;
+        core::iter::from_fn(move || {
+            let first = start;
+            start = if first < whole { whole.min(first + most) } else { tiles };
+            (first < tiles).then_some(first..start)
+        })
+    }
+
     /// A row of tiles, in the planes of the transformed inputs (0) or of the products (1). A plane has the tiles that have its point,
     /// in rows of as many as have it along the second axis.
     #[inline(always)]

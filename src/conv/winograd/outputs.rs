@@ -1,7 +1,8 @@
 //! The outputs of a block's tiles, transformed back from `m[point][tile][o]`, finished and written.
 
 use super::Block;
-use super::pass::{self, Between};
+use super::pass;
+use super::tiling::{MOST_SIDE_BY_SIDE, most_side_by_side};
 use crate::activation::Bounds;
 use crate::conv::Epilogue;
 use crate::conv::operator::Operator;
@@ -10,11 +11,12 @@ use crate::gemm::{Activate, Finish};
 use crate::simd::{Crossings, CrossingsMut, Marks, Op, Simd};
 use crate::tiles::{Part, Places, Tile};
 
-/// Outputs of a tile, at most.
-const MOST_OUTPUTS: usize = 36;
+/// Outputs of tiles that are transformed together, at most.
+const MOST_OUTPUTS: usize = 36 * MOST_SIDE_BY_SIDE;
 
 impl Block<'_> {
-    /// Some channels. `beside` has room for the outputs of a tile, and a pixel.
+    /// Some channels. `between` has room for what lies between two passes, `beside` for the outputs of tiles that are transformed
+    /// together, and a pixel.
     #[inline(always)]
     pub(super) fn transform_outputs<T: Element, S: Simd<T>>(
         &self,
@@ -30,47 +32,58 @@ impl Block<'_> {
         let column = channels.start - place[3].start;
         let bias = operator.bias().map(|bias| &bias[channels.range()]);
         let forms = self.forms;
-        let (sums, buffer) = beside.split_at_mut(forms[0].m * forms[1].m * self.winograd.part);
         let n = channels.count;
-        let between = &mut Between::new(between, forms, wide);
-        let across = forms[1].m;
-        let sums_at = [&Marks::regular(forms[0].m, across * wide), &Marks::regular(across, wide)];
-        let [rows, columns] = [self.cuts[0].tiles, self.cuts[1].tiles];
-        let mut from_row = self.point_row(0, 1);
-        for tile in (0..rows).flat_map(move |y| (0..columns).map(move |x| [y, x])) {
-            if tile[1] == 0 {
-                from_row = self.point_row(tile[0], 1);
-            }
-            let axes = [self.cuts[0].tile(tile[0]), self.cuts[1].tile(tile[1])];
-            let [height, width] = [axes[0].wanted, axes[1].wanted];
-            let (at, marks) = from_row.tile(tile[1]);
-            let m = &m[at..];
-            let from = Crossings::new(m, marks, m, wide);
-            let mut to = CrossingsMut::new(&mut *sums, sums_at, wide);
-            pass::output(s, &axes, &from, &mut to, between);
-            let first = [tile[0] * forms[0].m, tile[1] * forms[1].m];
-            let lines = (first[0]..first[0] + height).map(|oy| (oy, first[1]..first[1] + width));
-            let mut more = [0; MOST_OUTPUTS];
-            if let Some(finish) = epilogue.in_registers(place, lines.clone(), &mut more[..height * width])
-                && let Some(mut y) = y.places(first, [height, width], [false; 2])
-            {
-                let (y, finish) = (&mut y, &finish);
-                s.call(FinishTile { sums, across, wide, n, bias, y, column, finish });
-                if let Some((activation, channel)) = finish.activation {
-                    for pixel in 0..height * width {
-                        let values = y.part([pixel / width, pixel % width], column, n);
-                        s.call(Activate { activation, channel: channel + column, values });
-                    }
+        let most = most_side_by_side(forms, wide);
+        let mut more = [0; MOST_OUTPUTS];
+        // Pixels of a row of sums.
+        let across = most * forms[1].m;
+        let (sums, buffer) = beside.split_at_mut(forms[0].m * across * wide);
+        let sums_at = [&Marks::regular(forms[0].m, across * wide), &Marks::regular(forms[1].m, wide)];
+        for row in 0..self.cuts[0].tiles {
+            let from_row = self.point_row(row, 1);
+            for tiles in self.side_by_side(most) {
+                let axes = [self.cuts[0].tile(row), self.cuts[1].tile(tiles.start)];
+                let [height, width] = [axes[0].wanted, (tiles.len() - 1) * forms[1].m + axes[1].wanted];
+                let (at, marks) = from_row.tile(tiles.start);
+                let (m, count) = (&m[at..], tiles.len());
+                let from = Crossings::new(m, marks, m, wide).repeated(count, self.sizes.row[1]);
+                let to = CrossingsMut::new(&mut *sums, sums_at, wide).repeated(count, forms[1].m * wide);
+                if forms[0].r == 1 {
+                    pass::outputs(s, &axes[1], 1, height, from, to);
+                } else if forms[1].r == 1 {
+                    pass::outputs(s, &axes[0], 0, axes[1].wanted, from, to);
+                } else {
+                    let points = axes[1].points();
+                    let columns =
+                        [&Marks::regular(forms[0].m, points * count * wide), &Marks::regular(points, count * wide)];
+                    let middle = CrossingsMut::new(&mut *between, columns, wide).repeated(count, wide);
+                    pass::outputs(s, &axes[0], 0, points, from, middle);
+                    let middle = Crossings::new(&*between, columns, &*between, wide).repeated(count, wide);
+                    pass::outputs(s, &axes[1], 1, height, middle, to);
                 }
-                continue;
-            }
-            for (i, (oy, oxs)) in lines.enumerate() {
-                for (sums, ox) in sums[i * across * wide..].chunks_exact_mut(wide).zip(oxs) {
-                    let sums = &mut sums[..n];
-                    if let Some(bias) = bias {
-                        sums.iter_mut().zip(bias).for_each(|(sum, &bias)| *sum += bias);
+                let first = [row * forms[0].m, tiles.start * forms[1].m];
+                let lines = (first[0]..first[0] + height).map(|oy| (oy, first[1]..first[1] + width));
+                if let Some(finish) = epilogue.in_registers(place, lines.clone(), &mut more[..height * width])
+                    && let Some(mut y) = y.places(first, [height, width], [false; 2])
+                {
+                    let (y, finish) = (&mut y, &finish);
+                    s.call(FinishTile { sums, across, wide, n, bias, y, column, finish });
+                    if let Some((activation, channel)) = finish.activation {
+                        for pixel in 0..height * width {
+                            let values = y.part([pixel / width, pixel % width], column, n);
+                            s.call(Activate { activation, channel: channel + column, values });
+                        }
                     }
-                    epilogue.finish(s, (place, &mut *y), [0, oy, ox], column, sums, buffer);
+                    continue;
+                }
+                for (i, (oy, oxs)) in lines.enumerate() {
+                    for (sums, ox) in sums[i * across * wide..].chunks_exact_mut(wide).zip(oxs) {
+                        let sums = &mut sums[..n];
+                        if let Some(bias) = bias {
+                            sums.iter_mut().zip(bias).for_each(|(sum, &bias)| *sum += bias);
+                        }
+                        epilogue.finish(s, (place, &mut *y), [0, oy, ox], column, sums, buffer);
+                    }
                 }
             }
         }

@@ -1,12 +1,13 @@
-//! Transforms of a tile, in passes: one along each axis, all lines across it, a vector of channels at a time.
+//! Transforms of tiles, in passes: one along each axis, all lines across it, a vector of channels at a time.
 //!
-//! What lies between the two passes stays in the first-level cache. (It would not stay in registers: a tile of F(4, 3) has
-//! thirty-six vectors.) So there is one kernel for each form and number of outputs, instead of one for each pair of them, and an
-//! axis of one tap costs nothing.
+//! Neighbouring tiles of a row pass together. Inputs that two of them share are transformed along the columns once, and what a line
+//! costs beside its vectors counts once for all of them. What lies between the two passes stays in the first-level cache. (It would not
+//! stay in registers: a tile of F(4, 3) has thirty-six vectors.) So there is one kernel for each form and number of outputs, instead of
+//! one for each pair of them, and an axis of one tap costs nothing.
 
 use super::forms::{Filters, Form, TileOp};
 use crate::element::Element;
-use crate::simd::{Crossings, CrossingsMut, Marks, Simd, each_vector, unrolled};
+use crate::simd::{Crossings, CrossingsMut, Simd, each_vector, unrolled};
 
 /// Which part of a tile's form is computed along an axis.
 #[derive(Clone, Copy)]
@@ -25,63 +26,30 @@ impl Along {
     }
 }
 
-/// What lies between two passes over `n` channels: room for all points of a tile, of any size.
-pub(super) struct Between<'a, T> {
-    data: &'a mut [T],
-    marks: [Marks; 2],
-    n: usize,
-}
-
-impl<'a, T: Element> Between<'a, T> {
-    pub fn new(data: &'a mut [T], forms: [Form; 2], n: usize) -> Self {
-        let [rows, columns] = [forms[0].points(), forms[1].points()];
-        Between { data, marks: [Marks::regular(rows, columns * n), Marks::regular(columns, n)], n }
-    }
-
-    fn write(&mut self) -> CrossingsMut<'_, T> {
-        CrossingsMut::new(self.data, [&self.marks[0], &self.marks[1]], self.n)
-    }
-
-    fn read(&self) -> Crossings<'_, T> {
-        Crossings::new(self.data, [&self.marks[0], &self.marks[1]], self.data, self.n)
-    }
-}
-
-/// Transforms inputs: `v = Bt x B`.
+/// Transforms inputs along an axis: `Bt x`, `lines` of them.
 #[inline(always)]
-pub(super) fn input<T: Element, S: Simd<T>>(
+pub(super) fn inputs<T: Element, S: Simd<T>>(
     s: S,
-    axes: &[Along; 2],
-    x: &Crossings<T>,
-    v: &mut CrossingsMut<T>,
-    between: &mut Between<T>,
+    axis: &Along,
+    along: usize,
+    lines: usize,
+    from: Crossings<T>,
+    mut to: CrossingsMut<T>,
 ) {
-    if let Some(along) = axes.iter().position(|axis| axis.form.r == 1) {
-        // The other one alone.
-        let lines = axes[along].points();
-        return run::<T, S, false>(s, &axes[1 - along], &mut Pass { along: 1 - along, lines, from: *x, to: v });
-    }
-    let [rows, columns] = [axes[0].points(), axes[1].points()];
-    run::<T, S, false>(s, &axes[0], &mut Pass { along: 0, lines: columns, from: *x, to: &mut between.write() });
-    run::<T, S, false>(s, &axes[1], &mut Pass { along: 1, lines: rows, from: between.read(), to: v });
+    run::<T, S, false>(s, axis, &mut Pass { along, lines, from, to: &mut to });
 }
 
-/// Transforms products: `y = At m A`, as many outputs as are wanted.
+/// Transforms products along an axis: `At m`, `lines` of them.
 #[inline(always)]
-pub(super) fn output<T: Element, S: Simd<T>>(
+pub(super) fn outputs<T: Element, S: Simd<T>>(
     s: S,
-    axes: &[Along; 2],
-    m: &Crossings<T>,
-    y: &mut CrossingsMut<T>,
-    between: &mut Between<T>,
+    axis: &Along,
+    along: usize,
+    lines: usize,
+    from: Crossings<T>,
+    mut to: CrossingsMut<T>,
 ) {
-    if let Some(along) = axes.iter().position(|axis| axis.form.r == 1) {
-        let lines = axes[along].wanted;
-        return run::<T, S, true>(s, &axes[1 - along], &mut Pass { along: 1 - along, lines, from: *m, to: y });
-    }
-    let [rows, columns] = [axes[0].wanted, axes[1].points()];
-    run::<T, S, true>(s, &axes[0], &mut Pass { along: 0, lines: columns, from: *m, to: &mut between.write() });
-    run::<T, S, true>(s, &axes[1], &mut Pass { along: 1, lines: rows, from: between.read(), to: y });
+    run::<T, S, true>(s, axis, &mut Pass { along, lines, from, to: &mut to });
 }
 
 /// Not inlined: it has a call for each form, and there are many places that run a pass.
@@ -106,26 +74,30 @@ impl<T: Element, const OUTPUT: bool> TileOp<T> for Kernel<'_, '_, '_, '_, T, OUT
     fn run<S: Simd<T>, F: Filters, const M: usize, const A: usize>(self, s: S) {
         let Pass { along, lines, from, to } = self.0;
         let (along, lines) = (*along, *lines);
-        let (n, xs) = (from.len(), from.lines::<A>(along));
+        let (n, count, xs) = (from.len(), from.count(), from.lines::<A>(along));
         if OUTPUT {
             let mut ys = to.lines::<M>(along);
             for line in 0..lines {
                 let (x, mut y) = (xs.line(line), ys.line(line));
-                each_vector!(n, S::LANES, |c| {
-                    let sums = F::output::<T, S, M, A>(s, load(s, x.parts(c, S::LANES)));
-                    let mut y = y.parts(c, S::LANES);
-                    unrolled!(k in 0..M, { s.store(sums[k], y.part(k)); });
-                });
+                for tile in 0..count {
+                    each_vector!(n, S::LANES, |c| {
+                        let sums = F::output::<T, S, M, A>(s, load(s, x.parts(tile, c, S::LANES)));
+                        let mut y = y.parts(tile, c, S::LANES);
+                        unrolled!(k in 0..M, { s.store(sums[k], y.part(k)); });
+                    });
+                }
             }
         } else {
             let mut vs = to.lines::<A>(along);
             for line in 0..lines {
                 let (x, mut v) = (xs.line(line), vs.line(line));
-                each_vector!(n, S::LANES, |c| {
-                    let points = F::input::<T, S, M, A>(s, load(s, x.parts(c, S::LANES)));
-                    let mut v = v.parts(c, S::LANES);
-                    unrolled!(k in 0..A, { s.store(points[k], v.part(k)); });
-                });
+                for tile in 0..count {
+                    each_vector!(n, S::LANES, |c| {
+                        let points = F::input::<T, S, M, A>(s, load(s, x.parts(tile, c, S::LANES)));
+                        let mut v = v.parts(tile, c, S::LANES);
+                        unrolled!(k in 0..A, { s.store(points[k], v.part(k)); });
+                    });
+                }
             }
         }
     }

@@ -42,6 +42,11 @@ impl Cuts {
         if tile + 1 == self.tiles { self.points } else { from_fn(|k| k) }
     }
 
+    /// Tiles that have all outputs: all of them, or all but the last.
+    pub fn whole_tiles(&self) -> usize {
+        self.outputs / self.form.m
+    }
+
     /// Points of all tiles together.
     pub fn multiplications(&self) -> f64 {
         self.tiles_at[..self.form.points()].iter().map(|&tiles| tiles as f64).sum()
@@ -55,18 +60,29 @@ pub(super) struct Sizes {
     pub row: [usize; 2],
     /// From a plane to the next.
     pub plane: [usize; 2],
-    /// What lies between two passes.
+    /// A row of what lies between two passes, and all of it.
+    pub span: usize,
     pub between: usize,
 }
 
 /// Channels that pass through the first-level cache at a time.
 pub(super) const CHANNELS: usize = 128;
+/// Elements of a row that lies between two passes, at most, of tiles that are transformed together.
+pub(super) const SPAN: usize = 2048;
+/// Such tiles, at most.
+pub(super) const MOST_SIDE_BY_SIDE: usize = 8;
+
+/// How many tiles of a row are transformed together, at most, with `n` channels.
+pub(super) fn most_side_by_side(forms: [Form; 2], n: usize) -> usize {
+    (SPAN / (forms[1].points() * n)).clamp(1, MOST_SIDE_BY_SIDE)
+}
+
 /// Elements of a cache line, at most.
 pub(super) const LINE: usize = 16;
 
 impl Sizes {
-    /// For `tiles` tiles of `planes` points, with so many channels of the input and of a part of the output.
-    pub fn new(tiles: usize, planes: usize, inputs: usize, outputs: usize) -> Self {
+    /// For `tiles` tiles of so many points, with so many channels of the input and of a part of the output.
+    pub fn new(tiles: usize, points: [usize; 2], inputs: usize, outputs: usize) -> Self {
         // Rows start on a cache line. Rows and planes that are a power of two apart would all fall into a few sets of the caches.
         let row = |channels: usize| match channels.next_multiple_of(LINE) {
             whole if whole.is_multiple_of(256) => whole + LINE,
@@ -74,12 +90,13 @@ impl Sizes {
         };
         let row = [row(inputs), row(outputs)];
         let plane = row.map(|row| (tiles * row).next_multiple_of(LINE) + LINE);
-        Sizes { row, plane, between: planes * CHANNELS.min(inputs.max(outputs)) }
+        let span = SPAN.max(points[1] * CHANNELS.min(inputs.max(outputs)));
+        Sizes { row, plane, span, between: points[0] * span }
     }
 
     /// The lengths of the transformed inputs, of the products, of what lies between passes, and of the zeros.
     pub fn lens(&self, planes: usize) -> [usize; 4] {
-        [planes * self.plane[0], planes * self.plane[1], self.between, CHANNELS]
+        [planes * self.plane[0], planes * self.plane[1], self.between, self.span]
     }
 }
 
